@@ -1,0 +1,16 @@
+/**
+ * One logged-in PTY text stream: what `login` gives to the layers above. It may lose, cut or garble
+ * text in either direction and may end at any moment; a new one then takes its place.
+ */
+export interface Carrier {
+  /** Most characters one write may hold (one command frame). */
+  readonly maxWrite: number;
+  /** Bytes handed over that the socket has not taken yet; callers hold back above their own bound. */
+  readonly buffered: number;
+  /** Types `text` (printable ASCII and LF for the tiers; any text in the raw tier) as one frame. */
+  write(text: string): void;
+  /** What the device printed, in order of arrival, cut anywhere. Set by the current owner. */
+  onText: (bytes: Buffer) => void;
+  /** Called once when this stream is gone. Set by the current owner. */
+  onLost: (cause: Error) => void;
+}

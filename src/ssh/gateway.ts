@@ -1,0 +1,35 @@
+/**
+ * What the SSH server needs from the rest: somebody who turns a credential into a device. The
+ * bridge implements it; tests implement it with a local shell.
+ */
+import type { Fault } from '../base/errors.js';
+import type { Device } from '../mux/device.js';
+
+export interface Credential {
+  user: string;
+  password: string;
+}
+
+/** One SSH client's share of a device session. */
+export interface Lease {
+  /** Resolves when the helper runs (after authentication); rejects with a Fault. */
+  readonly device: Promise<Device>;
+  /** Called once when the device session ended for good; the client is then disconnected with it. */
+  onEnd: (fault: Fault) => void;
+  /** The SSH client is gone. */
+  release(): void;
+}
+
+export interface Gateway {
+  /**
+   * Opens the device session or joins it. Resolves only once the device accepted this credential
+   * (or it equals, compared in constant time, the one already accepted). Rejects with a Fault:
+   * DENIED, BUSY, TUNNEL or DEVICE_LOST.
+   */
+  login(credential: Credential, client: { address: string }): Promise<Lease>;
+  /**
+   * The credential the operator configured for this authorised public key and user name, or
+   * undefined when the key is not authorised. `key` is the SSH wire form of the public key.
+   */
+  credentialForKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<Credential | undefined>;
+}
