@@ -71,6 +71,11 @@ export interface Channel {
   end(): void;
   /** Returns credit: this many bytes of data() have left our hands. Nothing flows without it. */
   consumed(bytes: number): void;
+  /**
+   * Nobody reads standard output any more (eow@openssh.com): close its reading end on the device, so
+   * that the writer gets SIGPIPE. Output still on its way is dropped; outcome, eof and closed follow.
+   */
+  closeOutput(): void;
   resize(size: WindowSize): void;
   /** Signal name without SIG, sent to the process group. */
   signal(name: string): void;
