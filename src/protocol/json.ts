@@ -163,11 +163,23 @@ class Reader {
     return this.#escapedString(start);
   }
 
+  /** Offset of the first quote at or behind `at` that is not escaped, or -1. Linear in what it passes. */
+  #closingQuote(at: number): number {
+    const bytes = this.#bytes;
+    let quote = bytes.indexOf(QUOTE, at);
+    let escape = bytes.indexOf(BACKSLASH, at);
+    while (quote !== -1 && escape !== -1 && escape < quote) {
+      const behind = escape + 2;
+      if (quote < behind) quote = bytes.indexOf(QUOTE, behind);
+      escape = bytes.indexOf(BACKSLASH, behind);
+    }
+    return quote;
+  }
+
   #escapedString(start: number): Buffer | undefined {
     const bytes = this.#bytes;
-    let end = start;
-    while (end < bytes.length && bytes[end] !== QUOTE) end += bytes[end] === BACKSLASH ? 2 : 1;
-    if (end >= bytes.length) {
+    const end = this.#closingQuote(start);
+    if (end === -1) {
       this.at = bytes.length;
       return this.#fail('a closing quote');
     }
@@ -175,13 +187,13 @@ class Reader {
     const out = Buffer.allocUnsafe(end - start);
     let length = 0;
     let at = start;
-    while (at < end) {
-      const byte = bytes[at]!;
-      if (byte !== BACKSLASH) {
-        out[length++] = byte;
-        at++;
-        continue;
-      }
+    for (;;) {
+      // Output mostly has an escape at its line ends alone, so whole runs are copied at once.
+      const found = bytes.indexOf(BACKSLASH, at);
+      const runEnd = found === -1 || found > end ? end : found;
+      length += bytes.copy(out, length, at, runEnd);
+      at = runEnd;
+      if (at === end) break;
       const letter = bytes[at + 1]!;
       const short = SHORT_ESCAPES.get(letter);
       if (short !== undefined) {

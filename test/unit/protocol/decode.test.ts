@@ -72,6 +72,25 @@ describe('decodeFrame', () => {
     );
   });
 
+  it('decides the same by the quick way for output as by the long way', () => {
+    const plain = fc.string({ unit: 'grapheme-ascii', maxLength: 60 });
+    const edit = fc.record({ at: fc.nat(), remove: fc.nat({ max: 3 }), insert: fc.constantFrom('', '"', '\\', '}', ',"data":"x"', '\n') });
+    fc.assert(
+      fc.property(plain, style, fc.array(edit, { maxLength: 2 }), (data, how, edits) => {
+        let sent = encodeFrame({ operation: 'command_response', requestId, data: Buffer.from(data) }, how).toString();
+        for (const { at, remove, insert } of edits) {
+          const cut = at % (sent.length + 1);
+          sent = sent.slice(0, cut) + insert + sent.slice(cut + remove);
+        }
+        const quick = decodeFrame(Buffer.from(sent));
+        const long = decodeFrame(Buffer.from(` ${sent}`)); // the quick way wants the brace first
+        expect(quick.kind).toBe(long.kind);
+        if (quick.kind !== 'fault') expect(quick).toEqual(long);
+      }),
+      { numRuns: 1000 },
+    );
+  });
+
   it('refuses every cut of a frame', () => {
     const whole = encodeFrame({ operation: 'disconnect', requestId, status: '400', message: 'é' }, 'cjson');
     for (let end = 0; end < whole.length; end++) expect(decodeFrame(whole.subarray(0, end)).kind, `cut at ${end}`).toBe('fault');
