@@ -1,8 +1,8 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Two projects: `unit` needs nothing but Node; `integration` drives the built program with real
- * clients and servers on loopback (test/run.mjs installs them).
+ * Two projects, one after the other: `unit` needs nothing but Node; `integration` drives the built
+ * program with real clients and servers on loopback (test/run.mjs installs them).
  */
 export default defineConfig({
   test: {
@@ -12,6 +12,7 @@ export default defineConfig({
           name: 'unit',
           include: ['test/unit/**/*.test.ts'],
           testTimeout: 30_000,
+          sequence: { groupOrder: 0 },
         },
       },
       {
@@ -21,6 +22,7 @@ export default defineConfig({
           testTimeout: 120_000,
           hookTimeout: 120_000,
           maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
     ],
