@@ -1,0 +1,38 @@
+/**
+ * Wire constants of the link (PROTOCOL-DEVICE.md section 2). The helper on the device holds the same
+ * values; test/unit/helper/wire.test.ts compares the two.
+ */
+export const PACKET_START = 0x3a; // ':'
+export const PACKET_END = 0x3b; // ';'
+export const TYPE_DATA = 1;
+export const TYPE_ACK = 2;
+export const TYPE_BYE = 3;
+/** DATA flag: acknowledge at once. */
+export const FLAG_ACK_NOW = 1;
+/** ACK flag: answer with an ACK at once. */
+export const FLAG_REPLY = 1;
+/** Most characters of one packet; longer pieces are dropped. */
+export const PACKET_LIMIT_CHARS = 16_384;
+/** Most ranges in one ACK. */
+export const ACK_RANGES = 8;
+/** Bytes beyond the next needed offset that a receiver holds; later ones are dropped. */
+export const REASSEMBLY_LIMIT_BYTES = 8 * 1024 * 1024;
+export const TAG_BYTES = 4;
+export const KEY_BYTES = 8;
+export const SECRET_BYTES = 32;
+
+/** Congestion window in bytes: the most that may be in flight; also the bound of the replay buffer. */
+export const WINDOW_MAX_BYTES = 4 * 1024 * 1024;
+export const WINDOW_MIN_BYTES = 4 * 1024;
+/** The bridge starts low: the stock agent dies of floods of command frames. */
+export const UP_WINDOW_START_BYTES = 16 * 1024;
+
+/** The bridge acknowledges unasked data after this time or amount, whichever is first. */
+export const DELAYED_ACK_MS = 150;
+export const DELAYED_ACK_BYTES = 256 * 1024;
+/** The window does not grow while the smoothed round trip is this far above the smallest. */
+export const DELAY_TARGET_MS = 40;
+export const RTO_MIN_MS = 1000;
+export const RTO_MAX_MS = 30_000;
+/** Frames with less than a full packet are sent at most this often: paste and bursts coalesce. */
+export const SMALL_FRAME_GAP_MS = 4;

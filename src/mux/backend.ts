@@ -1,0 +1,35 @@
+import type { Fault } from '../base/errors.js';
+import type { Carrier } from '../link/carrier.js';
+import type { Device } from './device.js';
+
+/** What the boot sh on the device told, and the way to have it run something. */
+export interface Boot {
+  /** Executes one sh command line in the boot sh (raw, no-echo terminal; it stays when the command ends). */
+  run(line: string): void;
+  /** Facts of the probe: tool name to 'yes', and `uname`. */
+  readonly facts: Readonly<Record<string, string>>;
+}
+
+/** One tier's engine: a Device that survives the loss of its carrier. */
+export interface Backend extends Device {
+  /**
+   * Starts, or re-attaches to, the helper over a fresh carrier whose boot sh is ready for command
+   * lines. Resolves when the helper answers. Rejects with DEVICE_LOST when the state on the device is
+   * gone (reboot), UNSUPPORTED when this tier cannot run there.
+   */
+  attach(carrier: Carrier, boot: Boot, signal: AbortSignal): Promise<void>;
+  /** The carrier is gone; keep everything and wait for attach. */
+  detach(cause: Error): void;
+  /** Milliseconds since the device last kept a promise while one is outstanding; 0 when nothing is owed. */
+  owedMs(): number;
+  /** Sends something harmless that the device must answer. */
+  nudge(): void;
+  /** Smoothed round trip of the link in ms, 0 when unknown. */
+  readonly rttMs: number;
+  /** Channels open now. */
+  readonly channels: number;
+  /** Called when the helper itself ended (its grace, a fatal error), with the reason. */
+  onEnd: (fault: Fault) => void;
+  /** Ends the device side cleanly (best effort until the signal aborts) and fails all channels with `fault`. */
+  shutdown(fault: Fault, signal: AbortSignal): Promise<void>;
+}

@@ -1,0 +1,164 @@
+import type { Fault } from '../base/errors.js';
+import type { Channel, ChannelEvents, WindowSize } from './device.js';
+import { encodeMessage, header } from './message.js';
+import { BRIDGE_CREDIT_BYTES, DEVICE_CREDIT_BYTES, HEADER_BYTES, MSG, SLICE_BYTES } from './wire.js';
+
+/** Input held for the device before write() asks the caller to wait; a caller that goes on is its own fault. */
+const QUEUE_LIMIT_BYTES = 256 * 1024;
+
+/** What a channel needs from its mux. */
+export interface ChannelHost {
+  /** Queues a control message ahead of all data. */
+  control(message: Buffer): void;
+  /** There is data to send on some channel. */
+  ready(channel: MuxChannel): void;
+  forget(channel: number): void;
+}
+
+/** One channel's bridge half: input queue under the device's credit, output under ours. */
+export class MuxChannel implements Channel {
+  readonly id: number;
+  readonly #host: ChannelHost;
+  #events: ChannelEvents;
+  #queue: Buffer[] = [];
+  #queued = 0;
+  #blocked = false;
+  #ended = false;
+  #eofSent = false;
+  #closing = false;
+  #done = false;
+  #sendCredit = DEVICE_CREDIT_BYTES;
+  #granted = BRIDGE_CREDIT_BYTES;
+  #consumed = 0;
+
+  constructor(id: number, host: ChannelHost, events: ChannelEvents) {
+    this.id = id;
+    this.#host = host;
+    this.#events = events;
+  }
+
+  /** For incoming channels, whose events are known only once the channel exists. */
+  setEvents(events: ChannelEvents): void {
+    this.#events = events;
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.#done || this.#ended || this.#closing || bytes.length === 0) return true;
+    this.#queue.push(bytes);
+    this.#queued += bytes.length;
+    this.#host.ready(this);
+    if (this.#queued < QUEUE_LIMIT_BYTES) return true;
+    this.#blocked = true;
+    return false;
+  }
+
+  end(): void {
+    if (this.#ended) return;
+    this.#ended = true;
+    this.#host.ready(this);
+  }
+
+  consumed(bytes: number): void {
+    this.#consumed += bytes;
+    if (this.#done || this.#consumed < BRIDGE_CREDIT_BYTES / 4) return;
+    const credit = Buffer.allocUnsafe(4);
+    credit.writeUInt32BE(this.#consumed);
+    this.#granted += this.#consumed;
+    this.#consumed = 0;
+    this.#host.control(encodeMessage(MSG.CREDIT, this.id, credit));
+  }
+
+  resize(size: WindowSize): void {
+    const payload = Buffer.allocUnsafe(8);
+    const numbers = [size.cols, size.rows, size.widthPx, size.heightPx];
+    numbers.forEach((n, i) => payload.writeUInt16BE(Math.max(0, Math.min(n, 0xffff)), i * 2));
+    this.#control(MSG.RESIZE, payload);
+  }
+
+  signal(name: string): void {
+    this.#control(MSG.SIGNAL, Buffer.from(name));
+  }
+
+  closeOutput(): void {
+    this.#control(MSG.STOP);
+  }
+
+  close(): void {
+    if (this.#closing || this.#done) return;
+    this.#closing = true;
+    this.#queue = [];
+    this.#queued = 0;
+    this.#host.control(encodeMessage(MSG.CLOSE, this.id));
+  }
+
+  #control(type: number, payload?: Buffer): void {
+    if (this.#done || this.#closing) return;
+    this.#host.control(encodeMessage(type, this.id, payload));
+  }
+
+  /** True when slice() has something to give. */
+  get hasData(): boolean {
+    if (this.#done || this.#closing) return false;
+    return this.#queued > 0 ? this.#sendCredit > 0 : this.#ended && !this.#eofSent;
+  }
+
+  /** The next message of at most `max` bytes whole: a slice of input, or EOF after the last. */
+  slice(max: number): Buffer[] {
+    if (this.#queued === 0) {
+      this.#eofSent = true;
+      return [header(MSG.EOF, this.id, 0)];
+    }
+    let length = Math.min(this.#queued, max - HEADER_BYTES, this.#sendCredit, SLICE_BYTES);
+    this.#queued -= length;
+    this.#sendCredit -= length;
+    const parts = [header(MSG.DATA, this.id, length)];
+    while (length > 0) {
+      const first = this.#queue[0] as Buffer;
+      if (first.length <= length) {
+        parts.push(first);
+        this.#queue.shift();
+        length -= first.length;
+      } else {
+        parts.push(first.subarray(0, length));
+        this.#queue[0] = first.subarray(length);
+        length = 0;
+      }
+    }
+    if (this.#blocked && this.#queued <= QUEUE_LIMIT_BYTES / 2) {
+      this.#blocked = false;
+      setImmediate(() => {
+        if (!this.#done) this.#events.drain();
+      });
+    }
+    return parts;
+  }
+
+  /** Credit from the device. */
+  onCredit(bytes: number): void {
+    this.#sendCredit += bytes;
+    if (this.#queued > 0) this.#host.ready(this);
+  }
+
+  /** False when the device sent more than we allowed: it is not our helper that talks. */
+  onData(stream: 'out' | 'err', bytes: Buffer): boolean {
+    this.#granted -= bytes.length;
+    if (this.#granted < 0) return false;
+    if (this.#done) return true;
+    if (this.#closing) this.consumed(bytes.length);
+    else this.#events.data(stream, bytes);
+    return true;
+  }
+
+  get events(): ChannelEvents {
+    return this.#events;
+  }
+
+  finish(fault: Fault | undefined): void {
+    if (this.#done) return;
+    this.#done = true;
+    this.#queue = [];
+    this.#queued = 0;
+    this.#host.forget(this.id);
+    this.#events.closed(fault);
+  }
+}
