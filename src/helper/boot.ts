@@ -1,0 +1,121 @@
+import { randomBytes } from 'node:crypto';
+import { Fault } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { Carrier } from '../link/carrier.js';
+import type { Boot } from '../mux/backend.js';
+
+/** Tools whose presence decides the tier and the ways within it. */
+const PROBED_TOOLS = [
+  'python3', 'perl', 'stty', 'setsid', 'base64', 'dd', 'od', 'cksum', 'mkfifo', 'script', 'nc', 'socat', 'awk', 'stat', 'busybox', 'openssl',
+];
+
+/** How long each way of waking the login shell may take before the next is tried. */
+const ATTEMPT_MS = 5_000;
+/** Text kept while looking for the marker; MOTDs and prompts are shorter. */
+const NOISE_LIMIT_BYTES = 64 * 1024;
+
+/**
+ * What is typed before the line, try by try: nothing; an Enter for a menu or a half-typed line;
+ * Ctrl-C and Enter for a start-up program that waits.
+ */
+const PRELUDES = ['', '\r', '\u0003\r'];
+
+/** Prints the marker with the tools found. */
+const ANSWER = 'printf "@%s%s,@" $w "$f"';
+
+export interface BootResult extends Boot {
+  /** What the device printed before the marker: MOTD, "Last login", prompt. */
+  readonly noise: Buffer;
+  /** Text that arrived behind the marker already. */
+  readonly rest: Buffer;
+}
+
+/**
+ * The line that turns an unknown login shell into a POSIX sh that takes command lines
+ * (PROTOCOL-DEVICE.md section 1). It must read the same to bash, dash, ash, zsh, fish, csh and tcsh:
+ * one exec, one single-quoted word without `!`, without backslashes, without quotes in quotes. Bash
+ * writes its history when it execs, so HISTFILE goes first (fish has no `unset`: it says so and goes
+ * on); the leading space keeps the line out of the other shells' histories. The marker and the command word are put
+ * together from halves, so that the echo of this line holds neither.
+ */
+export function bootLine(word: string): string {
+  const tools = PROBED_TOOLS.join(' ');
+  const [a, b] = [word.slice(0, 8), word.slice(8)];
+  const script = [
+    'stty raw -echo 2>/dev/null',
+    `w=${a};w=\${w}${b}`,
+    'f=',
+    `for t in ${tools};do command -v $t >/dev/null 2>&1&&f=$f,$t;done`,
+    ANSWER,
+    'while IFS= read -r l;do case $l in *"$w "*)eval "${l##*$w }";;esac;done',
+  ].join(';');
+  return ` unset HISTFILE;exec /bin/sh -c '${script}'`;
+}
+
+/**
+ * Types the boot line until its marker answers. Rejects with UNSUPPORTED when the device has no
+ * POSIX shell behind its login (the raw tier remains), with DEVICE_LOST when the carrier goes.
+ */
+export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, attemptMs = ATTEMPT_MS): Promise<BootResult> {
+  const word = `b${randomBytes(8).toString('hex')}`;
+  const marker = Buffer.from(`@${word},`);
+  let text: Buffer = Buffer.alloc(0);
+  return await new Promise<BootResult>((resolve, reject) => {
+    let attempt = 0;
+    let timer: NodeJS.Timeout;
+    const settle = (finish: () => void): void => {
+      clearTimeout(timer);
+      signal.removeEventListener('abort', onAbort);
+      carrier.onText = () => undefined;
+      carrier.onLost = () => undefined;
+      finish();
+    };
+    const onAbort = (): void => {
+      settle(() => {
+        reject(new Fault('DEVICE_LOST', 'The start on the device was given up.', { cause: signal.reason }));
+      });
+    };
+    const type = (): void => {
+      const prelude = PRELUDES[attempt];
+      if (prelude === undefined) {
+        settle(() => {
+          reject(new Fault('UNSUPPORTED', 'The login shell of the device did not run a POSIX sh; only a plain terminal is possible.'));
+        });
+        return;
+      }
+      if (attempt > 0) log.debug({ attempt }, 'boot: no answer yet; typing the line again');
+      attempt += 1;
+      // The line may have worked and only its answer been lost: then the boot sh repeats it.
+      const again = attempt > 1 ? ` ${word} ${ANSWER}\n` : '';
+      carrier.write(`${prelude}${again}${bootLine(word)}\r`);
+      timer = setTimeout(type, attemptMs);
+    };
+    carrier.onLost = (cause) => {
+      settle(() => {
+        reject(new Fault('DEVICE_LOST', 'The device session ended while the helper was started.', { cause }));
+      });
+    };
+    carrier.onText = (bytes) => {
+      text = Buffer.concat([text, bytes]).subarray(-NOISE_LIMIT_BYTES);
+      const at = text.indexOf(marker);
+      const end = at < 0 ? -1 : text.indexOf('@', at + marker.length);
+      if (end < 0) return;
+      const tools = text.toString('latin1', at + marker.length, end).split(',');
+      settle(() => {
+        resolve({
+          facts: Object.fromEntries(tools.filter((tool) => PROBED_TOOLS.includes(tool)).map((tool) => [tool, 'yes'])),
+          noise: text.subarray(0, at),
+          rest: text.subarray(end + 1),
+          run: (line) => {
+            carrier.write(`\n ${word} ${line}\n`);
+          },
+        });
+      });
+    };
+    if (signal.aborted) onAbort();
+    else {
+      signal.addEventListener('abort', onAbort);
+      type();
+    }
+  });
+}

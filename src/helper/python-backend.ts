@@ -1,0 +1,220 @@
+import { randomBytes } from 'node:crypto';
+import { Fault } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { Carrier } from '../link/carrier.js';
+import { Link, type LinkStats } from '../link/link.js';
+import { SECRET_BYTES } from '../link/wire.js';
+import type { Backend, Boot } from '../mux/backend.js';
+import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../mux/device.js';
+import { Mux } from '../mux/mux.js';
+import { attachProgram, sftpProgram, startProgram } from './python/program.js';
+
+/** One try to get the program across and a packet back. */
+const START_TRY_MS = 6_000;
+const START_TRIES = 3;
+/** Frame size for repeated tries: large frames may be what was lost. */
+const CAREFUL_CHARS = 1_000;
+/** Text kept while looking for stage 1's markers. */
+const TAIL_CHARS = 64;
+
+/**
+ * Stage 1 (PROTOCOL-DEVICE.md section 1): reads lines from the raw terminal until one is the program.
+ * It reads byte by byte, so nothing behind that line is taken from the front. setraw must not flush
+ * (TCSANOW = 0): the program may have been typed already.
+ */
+const STAGE1 = String.raw`import os,sys,zlib,binascii
+try:
+ import tty;tty.setraw(0,0)
+except Exception:pass
+if sys.version_info<(3,5):sys.exit(9)
+f=open(0,"rb",0,closefd=False)
+os.write(1,b"@S"+b"1@")
+while 1:
+ l=f.readline()
+ if not l:sys.exit(0)
+ try:p=zlib.decompress(binascii.a2b_base64(l))
+ except Exception:
+  if len(l)>99:os.write(1,b"@NA"+b"K@")
+  continue
+ break
+exec(p,{"__name__":"__main__"})`;
+
+const STAGE1_LINE = `python3 -c 'exec("${STAGE1.replaceAll('"', '\\"').replaceAll('\n', '\\n')}")'||printf "@%s@" NOPY`;
+
+export interface PythonBackendOptions {
+  /** Seconds that the helper waits on the device for a lost bridge. */
+  graceSeconds: number;
+  log: Log;
+}
+
+/** The python tier: link and mux to a helper that outlives the login. */
+export class PythonBackend implements Backend {
+  readonly #secret = randomBytes(SECRET_BYTES);
+  readonly #options: PythonBackendOptions;
+  readonly #log: Log;
+  readonly #link: Link;
+  readonly #mux: Mux;
+  #info: DeviceInfo | undefined;
+  #introduced: (() => void) | undefined;
+  #sftpSent = false;
+  #ownSftp = false;
+  #ended = false;
+  onEnd: (fault: Fault) => void = () => undefined;
+
+  constructor(options: PythonBackendOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#mux = new Mux({
+      wake: () => {
+        this.#link.wake();
+      },
+      info: (info) => {
+        this.#introduce(info);
+      },
+      ended: (fault) => {
+        this.#ended = true;
+        this.onEnd(fault);
+      },
+    });
+    this.#link = new Link(this.#secret, this.#mux, this.#log);
+  }
+
+  get info(): DeviceInfo {
+    if (this.#info === undefined) throw new Fault('INTERNAL', 'The device was used before its helper had started.');
+    return this.#info;
+  }
+
+  get channels(): number {
+    return this.#mux.size;
+  }
+
+  get rttMs(): number {
+    return this.#link.rttMs;
+  }
+
+  get stats(): LinkStats {
+    return this.#link.stats;
+  }
+
+  owedMs(): number {
+    return this.#link.owedMs();
+  }
+
+  nudge(): void {
+    this.#link.probe();
+  }
+
+  async attach(carrier: Carrier, boot: Boot, signal: AbortSignal): Promise<void> {
+    if (boot.facts['python3'] === undefined) throw new Fault('UNSUPPORTED', 'The device has no python3.');
+    const parameters = { secret: this.#secret, graceSeconds: this.#options.graceSeconds };
+    const program = this.#info === undefined ? startProgram(parameters) : attachProgram(parameters);
+    for (let attempt = 1; ; attempt += 1) {
+      const outcome = await this.#try(carrier, boot, program, attempt, signal);
+      if (outcome === 'attached') return;
+      if (attempt >= START_TRIES) {
+        throw new Fault('DEVICE_LOST', `The helper on the device did not answer in ${String(START_TRIES)} tries.`);
+      }
+      this.#log.debug({ attempt, outcome }, 'helper: no answer to the start; trying again');
+    }
+  }
+
+  async #try(carrier: Carrier, boot: Boot, program: string, attempt: number, signal: AbortSignal): Promise<'attached' | 'silent' | 'damaged'> {
+    return await new Promise((resolve, reject) => {
+      let tail = '';
+      const introduced = this.#info !== undefined ? Promise.resolve() : new Promise<void>((done) => (this.#introduced = done));
+      const settle = (finish: () => void): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+        finish();
+      };
+      const fail = (fault: Fault): void => {
+        settle(() => {
+          this.#link.detach();
+          reject(fault);
+        });
+      };
+      const onAbort = (): void => {
+        fail(new Fault('DEVICE_LOST', 'The start of the helper was given up.', { cause: signal.reason }));
+      };
+      const timer = setTimeout(() => {
+        settle(() => {
+          resolve('silent');
+        });
+      }, START_TRY_MS);
+      carrier.onLost = (cause) => {
+        fail(new Fault('DEVICE_LOST', 'The device session ended while the helper was started.', { cause }));
+      };
+      carrier.onText = (text) => {
+        tail = (tail + text.toString('latin1')).slice(-TAIL_CHARS - text.length);
+        if (tail.includes('@GONE@')) fail(new Fault('DEVICE_LOST', 'The helper is gone from the device (a reboot, or its grace time was over); what ran on it has ended.'));
+        else if (tail.includes('@NOPY@')) fail(new Fault('UNSUPPORTED', 'python3 on the device does not run the helper (too old, or without zlib).'));
+        else if (tail.includes('@NAK@'))
+          settle(() => {
+            resolve('damaged');
+          });
+        else this.#link.receive(text);
+        tail = tail.slice(-TAIL_CHARS);
+      };
+      signal.addEventListener('abort', onAbort);
+      void this.#link.attach(carrier).then(() => introduced).then(() => {
+        settle(() => {
+          carrier.onText = (text) => {
+            this.#link.receive(text);
+          };
+          resolve('attached');
+        });
+      });
+      if (attempt === 1) boot.run(STAGE1_LINE);
+      const size = attempt === 1 ? carrier.maxWrite : CAREFUL_CHARS;
+      const line = `\n${program}\n`;
+      for (let at = 0; at < line.length; at += size) carrier.write(line.slice(at, at + size));
+    });
+  }
+
+  detach(): void {
+    this.#link.detach();
+  }
+
+  open(request: OpenRequest, events: ChannelEvents): Channel {
+    if (request.kind === 'sftp' && this.#ownSftp) {
+      if (!this.#sftpSent) this.#mux.program('sftp', sftpProgram());
+      this.#sftpSent = true;
+      return this.#mux.open(request, events, { builtin: true });
+    }
+    return this.#mux.open(request, events);
+  }
+
+  listen(request: ListenRequest, events: ListenerEvents): Listener {
+    return this.#mux.listen(request, events);
+  }
+
+  async shutdown(fault: Fault, signal: AbortSignal): Promise<void> {
+    this.#mux.fail(fault);
+    this.#link.bye(fault.message);
+    await new Promise<void>((resolve) => {
+      const timer = setInterval(() => {
+        if (this.#ended || signal.aborted) {
+          clearInterval(timer);
+          resolve();
+        }
+      }, 20);
+    });
+    this.#link.detach();
+  }
+
+  #introduce(info: Record<string, unknown>): void {
+    const text = (name: string): string => {
+      const value = info[name];
+      return typeof value === 'string' ? value.replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200) : '';
+    };
+    this.#ownSftp = info['sftp'] === null;
+    this.#info = {
+      tier: 'python',
+      detail: `python ${text('version')} on ${text('system')}`,
+      user: text('user'),
+      home: text('home'),
+      shell: text('shell'),
+    };
+    this.#introduced?.();
+  }
+}

@@ -1,0 +1,300 @@
+import { Fault } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { Carrier } from '../link/carrier.js';
+import { MAX_COMMAND_DATA } from '../protocol/command.js';
+import { STATUS_LOGIN_FAILED, STATUS_SHELL_ENDED } from '../protocol/constants.js';
+import { newRequestId } from '../protocol/encode.js';
+import type { DeviceUp, PeerFrame, Tunnel } from '../tunnel/tunnel.js';
+
+/** For the device leg to come up before a login is given up. */
+export const DEVICE_WAIT_MS = 30_000;
+/** From `connect` to the first sign that the device accepted or refused; PAM delays refusals by seconds. */
+export const LOGIN_DEADLINE_MS = 20_000;
+/** The same for a credential that worked before: a living agent needs 0.2 s, so do not wait long. */
+export const RELOGIN_DEADLINE_MS = 6_000;
+/** After connect_response a shell that prints no prompt is asked for a sign with an Enter. */
+export const SILENT_SHELL_MS = 2_000;
+/** Output kept for the layer above between login and its first handler. */
+const EARLY_TEXT_BYTES = 64 * 1024;
+
+export interface LoginCredential {
+  user: string;
+  password: string;
+}
+
+export interface LoginOptions {
+  log: Log;
+  deviceWaitMs?: number;
+  loginDeadlineMs?: number;
+  reloginDeadlineMs?: number;
+  silentShellMs?: number;
+}
+
+interface Pending {
+  requestId: string;
+  again: boolean;
+  responded: boolean;
+  early: Buffer[];
+  accept(): void;
+  fail(fault: Fault): void;
+}
+
+/** A login's text stream: one `command` frame per write, one request id for its life. */
+class TerminalCarrier implements Carrier {
+  readonly maxWrite = MAX_COMMAND_DATA;
+  readonly requestId: string;
+  readonly #tunnel: Tunnel;
+  #early: Buffer[];
+  #earlyBytes = 0;
+  #onText: ((bytes: Buffer) => void) | undefined;
+  #lost = false;
+  onLost: (cause: Error) => void = () => undefined;
+
+  constructor(tunnel: Tunnel, requestId: string, early: Buffer[]) {
+    this.#tunnel = tunnel;
+    this.requestId = requestId;
+    this.#early = early;
+  }
+
+  get buffered(): number {
+    return this.#tunnel.buffered;
+  }
+
+  set onText(handler: (bytes: Buffer) => void) {
+    this.#onText = handler;
+    const early = this.#early;
+    this.#early = [];
+    for (const bytes of early) handler(bytes);
+  }
+
+  get onText(): (bytes: Buffer) => void {
+    return this.#onText ?? (() => undefined);
+  }
+
+  write(text: string): void {
+    if (!this.#lost) this.#tunnel.send({ operation: 'command', requestId: this.requestId, data: text });
+  }
+
+  deliver(bytes: Buffer): void {
+    if (this.#lost || bytes.length === 0) return;
+    if (this.#onText !== undefined) this.#onText(bytes);
+    else if (this.#earlyBytes < EARLY_TEXT_BYTES) {
+      this.#earlyBytes += bytes.length;
+      this.#early.push(bytes);
+    }
+  }
+
+  lose(cause: Error): void {
+    if (this.#lost) return;
+    this.#lost = true;
+    this.onLost(cause);
+  }
+}
+
+/** Late packets of the session before: no sign that the new one lives. */
+function isPacketText(bytes: Buffer): boolean {
+  return /^[A-Za-z0-9+/=:;]*$/.test(bytes.toString('latin1'));
+}
+
+/**
+ * Logs in through the tunnel, as often as needed, and hands out the terminal of the newest login. It
+ * owns the tunnel from start() to close(). There is one login at a time: the agent has one session,
+ * and a new `connect` silently replaces the old.
+ */
+export class Login {
+  readonly #tunnel: Tunnel;
+  readonly #log: Log;
+  readonly #options: Required<Omit<LoginOptions, 'log'>>;
+  #device = false;
+  #ended: Fault | undefined;
+  #pending: Pending | undefined;
+  #carrier: TerminalCarrier | undefined;
+  #waiters: (() => void)[] = [];
+  /** The tunnel is over for good. */
+  onEnded: (fault: Fault) => void = () => undefined;
+
+  constructor(tunnel: Tunnel, options: LoginOptions) {
+    this.#tunnel = tunnel;
+    this.#log = options.log.child({ part: 'login' });
+    this.#options = {
+      deviceWaitMs: options.deviceWaitMs ?? DEVICE_WAIT_MS,
+      loginDeadlineMs: options.loginDeadlineMs ?? LOGIN_DEADLINE_MS,
+      reloginDeadlineMs: options.reloginDeadlineMs ?? RELOGIN_DEADLINE_MS,
+      silentShellMs: options.silentShellMs ?? SILENT_SHELL_MS,
+    };
+  }
+
+  start(): void {
+    this.#tunnel.start({
+      open: () => undefined,
+      deviceUp: (device) => {
+        this.#deviceUp(device);
+      },
+      frame: (frame) => {
+        this.#take(frame);
+      },
+      lost: ({ cause }) => {
+        this.#device = false;
+        this.#drop(cause);
+      },
+      ended: (fault) => {
+        this.#ended = fault;
+        this.#drop(fault);
+        this.#wake();
+        this.onEnded(fault);
+      },
+    });
+  }
+
+  /**
+   * Resolves with the terminal once the device has accepted the credential. Rejects with DENIED when
+   * it refused, DEVICE_LOST when it did not answer, TUNNEL when the tunnel is over. `again`: this
+   * credential was accepted before.
+   */
+  async open(credential: LoginCredential, again: boolean, signal: AbortSignal): Promise<Carrier> {
+    await this.#deviceLeg(signal);
+    this.#drop(new Fault('DEVICE_LOST', 'The session was replaced by a new login.'));
+    const requestId = newRequestId();
+    return await new Promise<Carrier>((resolve, reject) => {
+      const deadlineMs = again ? this.#options.reloginDeadlineMs : this.#options.loginDeadlineMs;
+      let silent: NodeJS.Timeout | undefined;
+      const settle = (): void => {
+        clearTimeout(deadline);
+        clearTimeout(silent);
+        signal.removeEventListener('abort', onAbort);
+        if (this.#pending === pending) this.#pending = undefined;
+      };
+      const pending: Pending = {
+        requestId,
+        again,
+        responded: false,
+        early: [],
+        accept: () => {
+          settle();
+          this.#carrier = new TerminalCarrier(this.#tunnel, requestId, pending.early);
+          resolve(this.#carrier);
+        },
+        fail: (fault) => {
+          settle();
+          reject(fault);
+        },
+      };
+      const onAbort = (): void => {
+        pending.fail(new Fault('DEVICE_LOST', 'The login was given up.', { cause: signal.reason }));
+      };
+      const deadline = setTimeout(() => {
+        pending.fail(
+          new Fault('DEVICE_LOST', `The agent on the device did not log in within ${String(deadlineMs / 1000)} s; restart it if this goes on.`),
+        );
+      }, deadlineMs);
+      const askSilentShell = (): void => {
+        silent = setTimeout(() => {
+          if (pending.responded) this.#tunnel.send({ operation: 'command', requestId, data: '\r' });
+          askSilentShell();
+        }, this.#options.silentShellMs);
+      };
+      askSilentShell();
+      signal.addEventListener('abort', onAbort);
+      this.#pending = pending;
+      const sent = this.#tunnel.send({ operation: 'connect', requestId, username: credential.user, password: credential.password });
+      if (!sent) pending.fail(new Fault('DEVICE_LOST', 'The tunnel closed before the login was sent.'));
+    });
+  }
+
+  /** Drops the tunnel's connection and makes a new one. */
+  reset(cause: string): void {
+    this.#device = false;
+    this.#tunnel.reset(cause);
+  }
+
+  async close(): Promise<void> {
+    this.#drop(new Fault('DEVICE_LOST', 'The tunnel was closed.'));
+    this.#ended ??= new Fault('TUNNEL', 'The tunnel was closed.');
+    this.#wake();
+    await this.#tunnel.close();
+  }
+
+  async #deviceLeg(signal: AbortSignal): Promise<void> {
+    const deadline = AbortSignal.any([signal, AbortSignal.timeout(this.#options.deviceWaitMs)]);
+    while (!this.#device) {
+      if (this.#ended !== undefined) throw this.#ended;
+      if (deadline.aborted) {
+        throw new Fault('DEVICE_LOST', 'The device has not come to the tunnel; check that it is online and that its agent runs.');
+      }
+      await new Promise<void>((resolve) => {
+        this.#waiters.push(resolve);
+        deadline.addEventListener('abort', () => {
+          resolve();
+        }, { once: true });
+      });
+    }
+  }
+
+  #wake(): void {
+    const waiters = this.#waiters;
+    this.#waiters = [];
+    for (const waiter of waiters) waiter();
+  }
+
+  #deviceUp(device: DeviceUp): void {
+    if (device.repeated) this.#drop(new Fault('DEVICE_LOST', "The device's agent reconnected; its session is gone."));
+    if (device.assumed) this.#log.info('the platform did not say whether the device is there; trying it');
+    this.#device = true;
+    this.#wake();
+  }
+
+  /** The present session or login is gone. */
+  #drop(cause: Fault): void {
+    this.#pending?.fail(new Fault('DEVICE_LOST', cause.message, { cause }));
+    const carrier = this.#carrier;
+    this.#carrier = undefined;
+    carrier?.lose(cause);
+  }
+
+  #take(frame: PeerFrame): void {
+    const pending = this.#pending;
+    switch (frame.operation) {
+      case 'connect_response':
+        if (pending === undefined) {
+          this.#carrier?.deliver(frame.data);
+          return;
+        }
+        pending.responded = true;
+        // The C# agent answers after authentication, with the first output; the C agent before it,
+        // without. Output that came earlier decides too.
+        if (frame.data.length > 0) pending.early.push(frame.data);
+        if (pending.early.some((bytes) => !isPacketText(bytes))) pending.accept();
+        return;
+      case 'command_response':
+        if (pending === undefined) {
+          this.#carrier?.deliver(frame.data);
+          return;
+        }
+        if (frame.data.length === 0) return;
+        pending.early.push(frame.data);
+        if (pending.responded && !isPacketText(frame.data)) pending.accept();
+        return;
+      case 'disconnect':
+        this.#disconnected(frame.status, frame.message);
+    }
+  }
+
+  #disconnected(status: string, message: string): void {
+    const said = `${status} ${message}`.trim().replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200);
+    const pending = this.#pending;
+    if (pending === undefined) {
+      this.#log.info({ said }, 'the device ended the session');
+      this.#drop(new Fault('DEVICE_LOST', `The device ended the session (${said || 'no reason given'}).`));
+      return;
+    }
+    // The end of the replaced session's shell, late.
+    if (status === STATUS_SHELL_ENDED) return;
+    // The C# agent refuses by closing its WebSocket, of which we see whatever the platform says.
+    if (status === STATUS_LOGIN_FAILED || (!pending.again && !pending.responded)) {
+      this.#log.info({ said }, 'the device refused the login');
+      pending.fail(new Fault('DENIED', `The device refused the login (${said || 'no reason given'}).`));
+    } else {
+      pending.fail(new Fault('DEVICE_LOST', `The device ended the session during login (${said || 'no reason given'}).`));
+    }
+  }
+}
