@@ -1,0 +1,31 @@
+/** Entry of `iotda-ssh`: parses, runs, and turns whatever happened into one exit code. */
+import { CommanderError } from 'commander';
+import { toFault } from '../base/errors.js';
+import { EXIT_CODES, EXIT_OK, EXIT_USAGE } from './exit.js';
+import { dropSwitchesThatAreOff } from './option.js';
+import { PARTS } from './parts.js';
+import { createProgram } from './program.js';
+import { faultText } from './report.js';
+
+/** Never returns in the ordinary case: the process ends with the command's code. */
+export async function main(args: readonly string[]): Promise<void> {
+  const fail = (thrown: unknown) => {
+    const fault = toFault(thrown);
+    process.stderr.write(faultText(fault, args.includes('json') ? 'json' : 'text'));
+    process.exit(EXIT_CODES[fault.code]);
+  };
+  process.on('uncaughtException', fail);
+  process.on('unhandledRejection', fail);
+  // Whoever read our output has gone (`iotda-ssh demo | head -3`): no reason to end.
+  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  let code = EXIT_OK;
+  const program = createProgram(PARTS, (of) => (code = of));
+  dropSwitchesThatAreOff(program, process.env);
+  try {
+    await program.parseAsync(args, { from: 'user' });
+  } catch (thrown) {
+    if (!(thrown instanceof CommanderError)) return fail(thrown);
+    code = thrown.exitCode === 0 ? EXIT_OK : EXIT_USAGE;
+  }
+  process.exit(code);
+}

@@ -1,0 +1,39 @@
+import { randomUUID } from 'node:crypto';
+import { readFileSync, unlinkSync } from 'node:fs';
+import { rename, unlink, writeFile } from 'node:fs/promises';
+import { Fault } from '../base/errors.js';
+
+/** What a script learns from a ready file. Fields that a command does not have are left out. */
+export interface Ready {
+  pid: number;
+  host?: string;
+  port?: number;
+  /** The user name to log in as, where it is known. */
+  user?: string;
+  hostKeyFingerprint?: string;
+  /** A line for known_hosts. */
+  knownHosts?: string;
+}
+
+/**
+ * Writes the file whole or not at all (0600), so that a script that waits for it never reads half.
+ * Returns what removes it again, unless another process has put its own there.
+ */
+export async function writeReadyFile(path: string, ready: Ready): Promise<() => void> {
+  const text = `${JSON.stringify(ready, undefined, 2)}\n`;
+  const temporary = `${path}.${randomUUID().slice(0, 8)}.tmp`;
+  try {
+    await writeFile(temporary, text, { mode: 0o600, flag: 'wx' });
+    await rename(temporary, path);
+  } catch (cause) {
+    await unlink(temporary).catch(() => undefined);
+    throw new Fault('LOCAL', `cannot write the ready file ${path}: ${(cause as Error).message}.`, { cause });
+  }
+  return () => {
+    try {
+      if (readFileSync(path, 'utf8') === text) unlinkSync(path);
+    } catch {
+      // Somebody removed it before us.
+    }
+  };
+}
