@@ -1,0 +1,60 @@
+/**
+ * What we offer in the key exchange: OpenSSH 9's own default lists as far as ssh2 has them. Left out on
+ * purpose: diffie-hellman-group-exchange (its server side fails in ssh2), SHA-1, CBC, and immediate
+ * `zlib` (compression of unauthenticated input).
+ */
+export const KEX_ALGORITHMS: readonly string[] = [
+  'curve25519-sha256',
+  'curve25519-sha256@libssh.org',
+  'ecdh-sha2-nistp256',
+  'ecdh-sha2-nistp384',
+  'ecdh-sha2-nistp521',
+  'diffie-hellman-group16-sha512',
+  'diffie-hellman-group18-sha512',
+  'diffie-hellman-group14-sha256',
+];
+
+/** Terrapin's remedy (OpenSSH PROTOCOL section 1.9): rides in the list of key exchange methods. */
+export const STRICT_KEX = 'kex-strict-s-v00@openssh.com';
+
+export const CIPHERS: readonly string[] = [
+  'chacha20-poly1305@openssh.com',
+  'aes128-ctr',
+  'aes192-ctr',
+  'aes256-ctr',
+  'aes128-gcm@openssh.com',
+  'aes256-gcm@openssh.com',
+];
+
+export const MACS: readonly string[] = [
+  'hmac-sha2-256-etm@openssh.com',
+  'hmac-sha2-512-etm@openssh.com',
+  'hmac-sha2-256',
+  'hmac-sha2-512',
+];
+
+export const COMPRESSION: readonly string[] = ['none', 'zlib@openssh.com'];
+
+/** Host key algorithms per key type, best first. */
+export const HOST_KEY_ALGORITHMS: Readonly<Record<string, readonly string[]>> = {
+  'ssh-ed25519': ['ssh-ed25519'],
+  'ecdsa-sha2-nistp256': ['ecdsa-sha2-nistp256'],
+  'ecdsa-sha2-nistp384': ['ecdsa-sha2-nistp384'],
+  'ecdsa-sha2-nistp521': ['ecdsa-sha2-nistp521'],
+  'ssh-rsa': ['rsa-sha2-512', 'rsa-sha2-256'],
+};
+
+/**
+ * Signature algorithms accepted for public key authentication, announced as `server-sig-algs`
+ * (RFC 8308 section 3.1), with the key type each belongs to. Never ssh-rsa (SHA-1) nor ssh-dss.
+ */
+export const SIGNATURE_ALGORITHMS: ReadonlyMap<string, string> = new Map([
+  ['ssh-ed25519', 'ssh-ed25519'],
+  ['sk-ssh-ed25519@openssh.com', 'sk-ssh-ed25519@openssh.com'],
+  ['ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp256'],
+  ['ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp384'],
+  ['ecdsa-sha2-nistp521', 'ecdsa-sha2-nistp521'],
+  ['sk-ecdsa-sha2-nistp256@openssh.com', 'sk-ecdsa-sha2-nistp256@openssh.com'],
+  ['rsa-sha2-512', 'ssh-rsa'],
+  ['rsa-sha2-256', 'ssh-rsa'],
+]);

@@ -1,0 +1,171 @@
+/** One SSH client: transport, then authentication, then channels on the device it was let in to. */
+import type { Socket } from 'node:net';
+import { Fault } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import { Authentication, type FailurePace } from './auth.js';
+import { Channels } from './channels.js';
+import { DeferredDevice } from './deferred-device.js';
+import { RemoteForwards } from './forward-remote.js';
+import type { Gateway, Lease } from './gateway.js';
+import { GlobalRequests } from './global-requests.js';
+import { DISCONNECT, MSG } from './messages.js';
+import type { SshPolicy } from './policy.js';
+import type { HostKey, Ssh2Core } from './ssh2-core.js';
+import { Transport } from './transport.js';
+import { WireReader } from './wire.js';
+
+export interface ConnectionOptions {
+  socket: Socket;
+  core: Ssh2Core;
+  hostKeys: Record<string, HostKey>;
+  offer: object;
+  ident: string;
+  gateway: Gateway;
+  policy: SshPolicy;
+  pace: FailurePace;
+  loginGraceMs: number;
+  rekeyBytes: number;
+  log: Log;
+  /** The connection no longer counts as unauthenticated: it is let in, or gone and its refusal told. */
+  settled(): void;
+  closed(): void;
+}
+
+export class Connection {
+  readonly #options: ConnectionOptions;
+  readonly #log: Log;
+  readonly #transport: Transport;
+  readonly #auth: Authentication;
+  readonly #env: Record<string, string>;
+  readonly #grace: NodeJS.Timeout;
+  #service: { channels: Channels; requests: GlobalRequests; forwards: RemoteForwards } | undefined;
+  #lease: Lease | undefined;
+
+  constructor(options: ConnectionOptions) {
+    this.#options = options;
+    const { socket } = options;
+    const address = plainAddress(socket.remoteAddress);
+    this.#log = options.log.child({ client: `${address}:${socket.remotePort ?? 0}` });
+    this.#env = connectionEnv(socket);
+    this.#transport = new Transport({
+      core: options.core,
+      socket,
+      hostKeys: options.hostKeys,
+      offer: options.offer,
+      ident: options.ident,
+      rekeyBytes: options.rekeyBytes,
+      events: {
+        ready: () => this.#log.debug({ ident: this.#transport.clientIdent }, 'key exchange done'),
+        packet: (type, payload) => this.#packet(type, payload),
+        writable: () => this.#service?.channels.writable(),
+        closed: (fault) => this.#closed(fault),
+      },
+    });
+    this.#auth = new Authentication({
+      port: this.#transport,
+      gateway: options.gateway,
+      policy: options.policy,
+      address,
+      log: this.#log,
+      pace: options.pace,
+      succeeded: (lease, user) => this.#loggedIn(lease, user),
+    });
+    this.#grace = setTimeout(() => this.#graceOver(), options.loginGraceMs);
+  }
+
+  /** Tells the client's user why, and ends the connection. */
+  disconnect(fault: Fault): void {
+    this.#transport.disconnect(DISCONNECT.BY_APPLICATION, fault);
+  }
+
+  /** Nothing runs for this client: it may be cut off without loss. */
+  get isIdle(): boolean {
+    return this.#service === undefined || this.#service.channels.count === 0;
+  }
+
+  #packet(type: number, payload: Buffer): void {
+    if (type < MSG.GLOBAL_REQUEST) {
+      if (type > 79) this.#transport.sendUnimplemented();
+      else this.#auth.packet(type, payload);
+      return;
+    }
+    const service = this.#service;
+    if (service === undefined) throw new Fault('PROTOCOL', `The SSH client sent message ${type} before it was authenticated.`);
+    if (type >= MSG.CHANNEL_OPEN && type <= MSG.CHANNEL_FAILURE) {
+      service.channels.packet(type, payload);
+    } else if (type === MSG.GLOBAL_REQUEST) {
+      const reader = new WireReader(payload, 1);
+      service.requests.handle(reader.latin1('request name'), reader);
+    } else if (type !== MSG.REQUEST_SUCCESS && type !== MSG.REQUEST_FAILURE) {
+      this.#transport.sendUnimplemented();
+    }
+  }
+
+  /** sshd's LoginGraceTime, except that the time a device takes to answer is not the client's fault. */
+  #graceOver(): void {
+    if (this.#lease !== undefined || this.#transport.isClosed) return;
+    if (this.#auth.gatewayBusy) {
+      this.#grace.refresh();
+      return;
+    }
+    const seconds = this.#options.loginGraceMs / 1000;
+    this.#transport.disconnect(DISCONNECT.BY_APPLICATION, new Fault('DENIED', `Nobody authenticated within ${seconds} s.`));
+  }
+
+  #loggedIn(lease: Lease, user: string): void {
+    clearTimeout(this.#grace);
+    this.#lease = lease;
+    this.#log.info({ user }, 'client logged in');
+    lease.onEnd = (fault) => this.#transport.disconnect(DISCONNECT.CONNECTION_LOST, fault);
+    const device = new DeferredDevice(lease.device);
+    const refused = (what: string, why: string): void => this.#log.info({ what, reason: why }, 'refused a request');
+    const { policy } = this.#options;
+    const forwards = new RemoteForwards({
+      device, policy, refused,
+      openChannel: (type, rest, handler) => channels.openToClient(type, rest, handler),
+    });
+    const channels = new Channels({
+      port: this.#transport, device, policy, log: this.#log,
+      session: {
+        device, policy, refused,
+        connectionEnv: this.#env,
+        requestAgent: () => forwards.requestAgent(),
+        agentSocket: () => forwards.agentSocket(),
+        started: (what) => this.#log.debug({ what }, 'session started'),
+      },
+    });
+    const requests = new GlobalRequests((payload) => this.#transport.send(payload), forwards, () => channels.noMoreSessions());
+    this.#service = { channels, requests, forwards };
+    this.#options.settled();
+  }
+
+  #closed(fault: Fault | undefined): void {
+    clearTimeout(this.#grace);
+    const user = this.#lease === undefined ? {} : { authenticated: true };
+    if (fault === undefined) this.#log.info(user, 'client disconnected');
+    else this.#log.info({ ...user, reason: fault.message }, 'connection ended');
+    this.#service?.channels.closeAll();
+    this.#service?.forwards.closeAll();
+    const lease = this.#lease;
+    if (lease !== undefined) {
+      lease.onEnd = () => {};
+      lease.release();
+    }
+    if (this.#auth.working) this.#auth.onIdle = () => this.#options.settled();
+    else this.#options.settled();
+    this.#options.closed();
+  }
+}
+
+/** IPv4 addresses of a dual-stack socket as people write them. */
+function plainAddress(address: string | undefined): string {
+  return (address ?? '0.0.0.0').replace(/^::ffff:/, '');
+}
+
+function connectionEnv(socket: Socket): Record<string, string> {
+  const from = `${plainAddress(socket.remoteAddress)} ${socket.remotePort ?? 0}`;
+  return {
+    SSH_CLIENT: `${from} ${socket.localPort ?? 0}`,
+    SSH_CONNECTION: `${from} ${plainAddress(socket.localAddress)} ${socket.localPort ?? 0}`,
+  };
+}

@@ -1,0 +1,203 @@
+/**
+ * Listening on the device for the client: `tcpip-forward` (-R; RFC 4254 section 7.1),
+ * `streamlocal-forward@openssh.com` and the socket of agent forwarding. Each connection that arrives
+ * there becomes a channel that we open to the client.
+ */
+import type { Channel, ChannelEvents, Listener, ListenRequest } from '../mux/device.js';
+import type { ChannelHandler, SshChannel } from './channel.js';
+import type { DeferredDevice } from './deferred-device.js';
+import { MAX_LISTENERS } from './limits.js';
+import { Pipe } from './pipe.js';
+import { listenAddress, type SshPolicy } from './policy.js';
+import { pack } from './wire.js';
+
+export interface RemoteForwardContext {
+  readonly device: DeferredDevice;
+  readonly policy: SshPolicy;
+  /**
+   * Opens a channel to the client; undefined when no more are allowed. `failed` is called if the client
+   * refuses it.
+   */
+  openChannel(type: string, rest: Buffer, handler: ChannelHandler): SshChannel | undefined;
+  refused(what: string, why: string): void;
+}
+
+/** Answer to a listening request: undefined is a refusal, `port` is told when 0 was asked for. */
+export type ListenAnswer = { port: number | undefined } | undefined;
+
+export class RemoteForwards {
+  readonly #context: RemoteForwardContext;
+  readonly #listeners = new Map<string, Listener>();
+  #agent: { listener: Listener; path: Promise<Buffer | undefined> } | undefined;
+
+  constructor(context: RemoteForwardContext) {
+    this.#context = context;
+  }
+
+  /** `host` is as the client wrote it: it comes back in every channel opened for this listener. */
+  listenTcp(host: string, port: number): Promise<ListenAnswer> {
+    const { forwardTcp, gatewayPorts } = this.#context.policy;
+    if (forwardTcp === 'no' || forwardTcp === 'local') return this.#refuse(`listening on port ${port}`, 'switched off by the operator');
+    if (port > 65_535) return this.#refuse(`listening on port ${port}`, 'there is no such port');
+    return this.#listen(
+      { kind: 'tcp', host: listenAddress(host, gatewayPorts), port },
+      (where) => tcpKey(host, where.port ?? port),
+      (where, peer) => ({
+        type: 'forwarded-tcpip',
+        rest: pack({ string: host }, { uint32: where.port ?? port }, { string: peer.host }, { uint32: peer.port }),
+      }),
+      port === 0 ? undefined : tcpKey(host, port),
+    );
+  }
+
+  listenUnix(path: Buffer): Promise<ListenAnswer> {
+    const { forwardUnix } = this.#context.policy;
+    if (forwardUnix === 'no' || forwardUnix === 'local') return this.#refuse('listening on a socket', 'switched off by the operator');
+    return this.#listen(
+      { kind: 'unix', path: Buffer.from(path) },
+      () => unixKey(path),
+      () => ({ type: 'forwarded-streamlocal@openssh.com', rest: pack({ string: Buffer.from(path) }, { string: '' }) }),
+      unixKey(path),
+    );
+  }
+
+  cancelTcp(host: string, port: number): boolean {
+    return this.#cancel(tcpKey(host, port));
+  }
+
+  cancelUnix(path: Buffer): boolean {
+    return this.#cancel(unixKey(path));
+  }
+
+  /** One socket serves all sessions of a connection, as in sshd. */
+  requestAgent(): boolean {
+    if (!this.#context.policy.forwardAgent) return false;
+    if (this.#agent !== undefined) return true;
+    let settle: (path: Buffer | undefined) => void = () => {};
+    const path = new Promise<Buffer | undefined>((resolve) => { settle = resolve; });
+    const listener = this.#context.device.listen({ kind: 'agent' }, {
+      listening: (where) => settle('path' in where ? where.path : undefined),
+      refused: (reason) => {
+        this.#context.refused('agent forwarding', reason.message);
+        settle(undefined);
+      },
+      incoming: (channel) => this.#incoming(channel, 'auth-agent@openssh.com', Buffer.alloc(0)),
+      closed: () => settle(undefined),
+    });
+    this.#agent = { listener, path };
+    return true;
+  }
+
+  agentSocket(): Promise<Buffer | undefined> | undefined {
+    return this.#agent?.path;
+  }
+
+  closeAll(): void {
+    for (const listener of this.#listeners.values()) listener.close();
+    this.#listeners.clear();
+    this.#agent?.listener.close();
+  }
+
+  #listen(
+    request: ListenRequest,
+    keyOf: (where: { port?: number }) => string,
+    describe: (where: { port?: number }, peer: { host: string; port: number }) => { type: string; rest: Buffer },
+    knownKey: string | undefined,
+  ): Promise<ListenAnswer> {
+    const what = `listening for ${knownKey ?? 'any port'}`;
+    if (this.#listeners.size >= MAX_LISTENERS) return this.#refuse(what, `one connection has at most ${MAX_LISTENERS} listeners`);
+    if (knownKey !== undefined && this.#listeners.has(knownKey)) return this.#refuse(what, 'it is listening there already');
+    return new Promise((resolve) => {
+      let where: { port?: number } = {};
+      let key: string | undefined;
+      const holder: { listener?: Listener } = {};
+      const closer: Listener = { close: () => holder.listener?.close() };
+      holder.listener = this.#context.device.listen(request, {
+        listening: (at) => {
+          if ('port' in at) where = { port: at.port };
+          key = keyOf(where);
+          this.#listeners.set(key, closer);
+          resolve({ port: where.port });
+        },
+        refused: (reason) => {
+          this.#context.refused(what, reason.message);
+          resolve(undefined);
+        },
+        incoming: (channel, peer) => {
+          const { type, rest } = describe(where, peer);
+          return this.#incoming(channel, type, rest);
+        },
+        closed: (fault) => {
+          if (fault !== undefined) this.#context.refused(what, fault.message);
+          if (key !== undefined && this.#listeners.get(key) === closer) this.#listeners.delete(key);
+          resolve(undefined);
+        },
+      });
+    });
+  }
+
+  #incoming(device: Channel, type: string, rest: Buffer): ChannelEvents {
+    const handler = new IncomingForward();
+    const channel = this.#context.openChannel(type, rest, handler);
+    if (channel === undefined) {
+      queueMicrotask(() => device.close());
+      return IGNORED;
+    }
+    return handler.join(channel, device);
+  }
+
+  #cancel(key: string): boolean {
+    const listener = this.#listeners.get(key);
+    this.#listeners.delete(key);
+    listener?.close();
+    return listener !== undefined;
+  }
+
+  #refuse(what: string, why: string): Promise<ListenAnswer> {
+    this.#context.refused(what, why);
+    return Promise.resolve(undefined);
+  }
+}
+
+/** A connection accepted on the device, on its way to the client. */
+class IncomingForward implements ChannelHandler {
+  #pipe: Pipe | undefined;
+
+  join(channel: SshChannel, device: Channel): ChannelEvents {
+    this.#pipe = new Pipe(channel, { opened: () => {}, refused: () => channel.out.close(), failed: () => {} });
+    this.#pipe.attach(device);
+    return this.#pipe.events;
+  }
+
+  data(bytes: Buffer): void {
+    this.#pipe?.data(bytes);
+  }
+
+  eof(): void {
+    this.#pipe?.eof();
+  }
+
+  gone(): void {
+    this.#pipe?.gone();
+  }
+
+  consumed(bytes: number): void {
+    this.#pipe?.consumed(bytes);
+  }
+
+  request(): boolean {
+    return false;
+  }
+}
+
+const IGNORED: ChannelEvents = {
+  opened: () => {}, refused: () => {}, data: () => {}, drain: () => {}, outcome: () => {}, eof: () => {}, closed: () => {},
+};
+
+function tcpKey(host: string, port: number): string {
+  return `tcp ${host} ${port}`;
+}
+
+function unixKey(path: Buffer): string {
+  return `unix ${path.toString('latin1')}`;
+}

@@ -1,0 +1,93 @@
+/** Global requests (RFC 4254 section 4): answered strictly in the order in which they came. */
+import { Fault } from '../base/errors.js';
+import { MAX_WAITING_REQUESTS } from './limits.js';
+import { message } from './messages.js';
+import type { ListenAnswer, RemoteForwards } from './forward-remote.js';
+import type { WireReader } from './wire.js';
+
+type Answer = { granted: boolean; port?: number };
+
+const YES: Answer = { granted: true };
+const NO: Answer = { granted: false };
+
+export class GlobalRequests {
+  readonly #send: (payload: Buffer) => void;
+  readonly #forwards: RemoteForwards;
+  readonly #noMoreSessions: () => void;
+  readonly #waiting: { answer: Answer | undefined }[] = [];
+  #open = 0;
+
+  constructor(send: (payload: Buffer) => void, forwards: RemoteForwards, noMoreSessions: () => void) {
+    this.#send = send;
+    this.#forwards = forwards;
+    this.#noMoreSessions = noMoreSessions;
+  }
+
+  /** `body` stands behind the request's name. */
+  handle(name: string, body: WireReader): void {
+    const wantReply = body.bool('reply flag');
+    const answer = this.#answer(name, body);
+    if (answer instanceof Promise) {
+      this.#open += 1;
+      if (this.#open > MAX_WAITING_REQUESTS) throw new Fault('PROTOCOL', 'The SSH client asks for too many listeners at once.');
+    }
+    if (!wantReply) {
+      if (answer instanceof Promise) void answer.then(() => { this.#open -= 1; });
+      return;
+    }
+    if (!(answer instanceof Promise) && this.#waiting.length === 0) {
+      this.#reply(answer);
+      return;
+    }
+    if (this.#waiting.length >= MAX_WAITING_REQUESTS) throw new Fault('PROTOCOL', 'The SSH client has too many unanswered requests.');
+    const place: { answer: Answer | undefined } = { answer: answer instanceof Promise ? undefined : answer };
+    this.#waiting.push(place);
+    if (answer instanceof Promise) {
+      void answer.then((value) => {
+        this.#open -= 1;
+        place.answer = value;
+        this.#flush();
+      });
+    }
+  }
+
+  #answer(name: string, body: WireReader): Answer | Promise<Answer> {
+    switch (name) {
+      case 'tcpip-forward': {
+        const host = body.latin1('address');
+        const port = body.uint32('port');
+        return this.#forwards.listenTcp(host, port).then((answer) => asAnswer(answer, port === 0));
+      }
+      case 'cancel-tcpip-forward': {
+        const host = body.latin1('address');
+        return this.#forwards.cancelTcp(host, body.uint32('port')) ? YES : NO;
+      }
+      case 'streamlocal-forward@openssh.com':
+        return this.#forwards.listenUnix(body.bytes('socket path')).then((answer) => asAnswer(answer, false));
+      case 'cancel-streamlocal-forward@openssh.com':
+        return this.#forwards.cancelUnix(body.bytes('socket path')) ? YES : NO;
+      case 'no-more-sessions@openssh.com':
+        this.#noMoreSessions();
+        return YES;
+      default:
+        // keepalive@openssh.com among them: the failure is the sign of life that the client wants.
+        return NO;
+    }
+  }
+
+  #flush(): void {
+    for (let first = this.#waiting[0]; first?.answer !== undefined; first = this.#waiting[0]) {
+      this.#waiting.shift();
+      this.#reply(first.answer);
+    }
+  }
+
+  #reply(answer: Answer): void {
+    this.#send(answer.granted ? message.requestSuccess(answer.port) : message.requestFailure());
+  }
+}
+
+function asAnswer(answer: ListenAnswer, tellPort: boolean): Answer {
+  if (answer === undefined) return NO;
+  return tellPort && answer.port !== undefined ? { granted: true, port: answer.port } : YES;
+}

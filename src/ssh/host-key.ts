@@ -1,0 +1,126 @@
+/**
+ * The server's host keys: made on first use, kept where only their owner can read them, so that
+ * clients meet the same key at every start.
+ */
+import { randomBytes } from 'node:crypto';
+import { chmod, link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
+import { homedir } from 'node:os';
+import { isAbsolute, join } from 'node:path';
+import ssh2 from 'ssh2';
+import { Fault } from '../base/errors.js';
+import { fingerprint } from './public-key.js';
+
+export interface HostKeys {
+  /** Private keys in OpenSSH's format: ed25519 first, then ecdsa for clients that lack it. */
+  privateKeys: readonly string[];
+  /** SHA256:… of the ed25519 key. */
+  fingerprint: string;
+  /** The ed25519 key in a public key file's form: "ssh-ed25519 AAAA…". */
+  publicKey: string;
+}
+
+const FILES = [
+  { name: 'ssh_host_ed25519_key', type: 'ed25519' },
+  { name: 'ssh_host_ecdsa_key', type: 'ecdsa' },
+] as const;
+
+/** Where the state of this program lives: $XDG_STATE_HOME/iotda-ssh, by default ~/.local/state/iotda-ssh. */
+export function stateFolder(env: NodeJS.ProcessEnv = process.env): string {
+  const base = env['XDG_STATE_HOME'];
+  // The XDG specification says that a relative path is to be ignored.
+  const root = base !== undefined && isAbsolute(base) ? base : join(homedir(), '.local', 'state');
+  return join(root, 'iotda-ssh');
+}
+
+/** Reads the keys in `folder`, making those that are missing. Rejects with a Fault LOCAL. */
+export async function loadHostKeys(folder: string = stateFolder()): Promise<HostKeys> {
+  await makeFolder(folder);
+  const privateKeys: string[] = [];
+  for (const { name, type } of FILES) privateKeys.push(await readOrMake(join(folder, name), type));
+  const first = parse(privateKeys[0] ?? '', join(folder, FILES[0].name));
+  return { privateKeys, ...describe(first) };
+}
+
+/** The line for a known_hosts file; ports other than 22 are written as [host]:port. */
+export function knownHostsLine(host: string, port: number, publicKey: string): string {
+  return `${port === 22 ? host : `[${host}]:${port}`} ${publicKey}`;
+}
+
+async function makeFolder(folder: string): Promise<void> {
+  try {
+    await mkdir(folder, { recursive: true, mode: 0o700 });
+    const found = await stat(folder);
+    if ((found.mode & 0o022) !== 0 && found.uid === process.getuid?.()) await chmod(folder, 0o700);
+  } catch (cause) {
+    throw new Fault('LOCAL', `The folder for host keys, ${folder}, cannot be used: ${text(cause)}. Set XDG_STATE_HOME to one that can.`, { cause });
+  }
+}
+
+async function readOrMake(path: string, type: 'ed25519' | 'ecdsa'): Promise<string> {
+  const existing = await read(path);
+  if (existing !== undefined) return existing;
+  const made = type === 'ed25519'
+    ? ssh2.utils.generateKeyPairSync('ed25519', { comment: 'iotda-ssh' })
+    : ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256, comment: 'iotda-ssh' });
+  await writeOnce(path, made.private);
+  // Another process may have been first: its key is the one that counts.
+  return (await read(path)) ?? made.private;
+}
+
+async function read(path: string): Promise<string | undefined> {
+  let content: string;
+  try {
+    const found = await stat(path);
+    if (!found.isFile()) throw new Error('it is not a file');
+    if ((found.mode & 0o077) !== 0) {
+      throw new Fault('LOCAL', `The host key ${path} can be read by other users (mode ${(found.mode & 0o777).toString(8)}): run "chmod 600" on it, or remove it to have a new one made.`);
+    }
+    content = await readFile(path, 'utf8');
+  } catch (cause) {
+    if (cause instanceof Fault) throw cause;
+    if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
+    throw new Fault('LOCAL', `The host key ${path} cannot be read: ${text(cause)}.`, { cause });
+  }
+  parse(content, path);
+  return content;
+}
+
+/** All or nothing, and never over another process's key: written aside, then linked into place. */
+async function writeOnce(path: string, content: string): Promise<void> {
+  const aside = `${path}.${randomBytes(6).toString('hex')}`;
+  try {
+    const file = await open(aside, 'wx', 0o600);
+    try {
+      await file.writeFile(content);
+      await file.sync();
+    } finally {
+      await file.close();
+    }
+    await link(aside, path).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'EEXIST') throw cause;
+    });
+  } catch (cause) {
+    throw new Fault('LOCAL', `The host key ${path} cannot be written: ${text(cause)}.`, { cause });
+  } finally {
+    await rm(aside, { force: true });
+  }
+}
+
+function parse(content: string, path: string): Buffer {
+  const parsed = ssh2.utils.parseKey(content);
+  const key = Array.isArray(parsed) ? parsed[0] : parsed;
+  if (key === undefined || key instanceof Error || !key.isPrivateKey()) {
+    throw new Fault('LOCAL', `The host key ${path} is damaged: remove it to have a new one made (clients will then ask about the change).`, { cause: key });
+  }
+  return key.getPublicSSH();
+}
+
+function describe(blob: Buffer): { fingerprint: string; publicKey: string } {
+  const typeLength = blob.readUInt32BE(0);
+  const type = blob.toString('latin1', 4, 4 + typeLength);
+  return { fingerprint: fingerprint(blob), publicKey: `${type} ${blob.toString('base64')}` };
+}
+
+function text(cause: unknown): string {
+  return cause instanceof Error ? cause.message : String(cause);
+}

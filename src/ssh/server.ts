@@ -1,0 +1,158 @@
+/** The SSH server: listens, keeps count of its clients, and ends them in good order. */
+import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { Fault } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import { CIPHERS, COMPRESSION, HOST_KEY_ALGORITHMS, KEX_ALGORITHMS, MACS, STRICT_KEX } from './algorithms.js';
+import { FailurePace } from './auth.js';
+import { Connection } from './connection.js';
+import type { Gateway } from './gateway.js';
+import * as limits from './limits.js';
+import { DEFAULT_POLICY, type SshPolicy } from './policy.js';
+import { fingerprint } from './public-key.js';
+import { loadSsh2, type HostKey } from './ssh2-core.js';
+
+/**
+ * Software version told to clients. It begins with OpenSSH because clients choose by it: OpenSSH sends
+ * eow@openssh.com only to such a server (`ssh host yes | head -1` would hang), and asyncssh takes
+ * from it the argument order of SFTP's SYMLINK.
+ */
+export const SSH_IDENT = 'OpenSSH_9.9 iotda-ssh-bridge';
+
+/** How often a closing server looks whether its clients are done, in milliseconds. */
+const DRAIN_STEP_MS = 50;
+
+export interface SshServerOptions {
+  listen: { host: string; port: number };
+  /** Private keys in OpenSSH's format, best first (host-key.ts makes them). */
+  hostKeys: readonly string[];
+  gateway: Gateway;
+  log: Log;
+  policy?: Partial<SshPolicy>;
+  /** LoginGraceTime in milliseconds; default 120 s. */
+  loginGraceMs?: number;
+  /** Connections that have not authenticated yet (MaxStartups); default 64. */
+  maxUnauthenticated?: number;
+  /** Connections in all; default 1024. */
+  maxConnections?: number;
+  /** Delay of a connection's first refused password in milliseconds, doubled each time; default 250. */
+  authDelayMs?: number;
+  /** New keys after this many bytes; default 1 GiB. */
+  rekeyBytes?: number;
+}
+
+export interface SshServer {
+  readonly address: string;
+  readonly port: number;
+  /** SHA256:… of the first host key. */
+  readonly hostKeyFingerprint: string;
+  /** Clients connected now. */
+  readonly connections: number;
+  /**
+   * Accepts no more clients, gives those that have channels open `drainMs` milliseconds to finish,
+   * and disconnects the rest with the reason.
+   */
+  close(drainMs: number): Promise<void>;
+}
+
+/** Rejects with a Fault LOCAL when the address cannot be listened on or a host key cannot be used. */
+export async function startSshServer(options: SshServerOptions): Promise<SshServer> {
+  const core = loadSsh2();
+  await core.ready;
+  const keys = options.hostKeys.map((text) => {
+    const key = core.parsePrivateKey(text);
+    if (key instanceof Error) throw new Fault('LOCAL', `A host key cannot be used: ${key.message}. Remove the file to have a new one made.`, { cause: key });
+    return key;
+  });
+  const first = keys[0];
+  if (first === undefined) throw new Fault('LOCAL', 'The SSH server needs at least one host key.');
+  const hostKeys = byAlgorithm(keys);
+  const offer = core.createOffer({
+    kex: [...KEX_ALGORITHMS, STRICT_KEX],
+    serverHostKey: Object.keys(hostKeys),
+    cipher: CIPHERS,
+    mac: MACS,
+    compress: COMPRESSION,
+  });
+  const { log, gateway } = options;
+  const policy: SshPolicy = { ...DEFAULT_POLICY, ...options.policy };
+  const pace = new FailurePace(options.authDelayMs ?? limits.AUTH_DELAY_MS);
+  const maxUnauthenticated = options.maxUnauthenticated ?? limits.MAX_UNAUTHENTICATED;
+  const maxConnections = options.maxConnections ?? limits.MAX_CONNECTIONS;
+  const clients = new Set<Connection>();
+  let unauthenticated = 0;
+
+  const accept = (socket: Socket): void => {
+    if (clients.size >= maxConnections || unauthenticated >= maxUnauthenticated) {
+      const why = clients.size >= maxConnections ? 'MaxConnections' : 'MaxStartups';
+      log.warn({ client: socket.remoteAddress, bound: why }, 'refused a client: too many connections');
+      socket.on('error', () => {});
+      // sshd's words, which clients show as the line before the identification.
+      socket.end(`Exceeded ${why}\r\n`);
+      setTimeout(() => socket.destroy(), limits.LINGER_MS).unref();
+      return;
+    }
+    unauthenticated += 1;
+    let settled = false;
+    const client: Connection = new Connection({
+      socket, core, hostKeys, offer, gateway, policy, pace, log,
+      ident: SSH_IDENT,
+      loginGraceMs: options.loginGraceMs ?? limits.LOGIN_GRACE_MS,
+      rekeyBytes: options.rekeyBytes ?? limits.REKEY_BYTES,
+      settled: () => {
+        if (!settled) unauthenticated -= 1;
+        settled = true;
+      },
+      closed: () => clients.delete(client),
+    });
+    clients.add(client);
+  };
+
+  const server = createServer(accept);
+  await new Promise<void>((resolve, reject) => {
+    server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFault(cause, options.listen)));
+    server.listen({ host: options.listen.host, port: options.listen.port }, resolve);
+  });
+  server.on('error', (cause) => log.error({ err: cause }, 'the SSH listener failed'));
+  const bound = server.address() as AddressInfo;
+
+  return {
+    address: bound.address,
+    port: bound.port,
+    hostKeyFingerprint: fingerprint(first.getPublicSSH()),
+    get connections() {
+      return clients.size;
+    },
+    async close(drainMs) {
+      const closed = new Promise<void>((resolve) => server.close(() => resolve()));
+      const deadline = Date.now() + drainMs;
+      while ([...clients].some((client) => !client.isIdle) && Date.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, Math.min(DRAIN_STEP_MS, Math.max(1, deadline - Date.now()))));
+      }
+      for (const client of clients) client.disconnect(new Fault('LOCAL', 'The bridge is shutting down.'));
+      await closed;
+    },
+  };
+}
+
+/** The library looks host keys up by signature algorithm. */
+function byAlgorithm(keys: readonly HostKey[]): Record<string, HostKey> {
+  const table: Record<string, HostKey> = {};
+  for (const key of keys) {
+    const algorithms = HOST_KEY_ALGORITHMS[key.type];
+    if (algorithms === undefined) throw new Fault('LOCAL', `A host key of type ${key.type} cannot be used: make an ed25519 key.`);
+    for (const algorithm of algorithms) table[algorithm] ??= key;
+  }
+  return table;
+}
+
+function listenFault(cause: NodeJS.ErrnoException, where: { host: string; port: number }): Fault {
+  const place = `${where.host}:${where.port}`;
+  const reasons: Readonly<Record<string, string>> = {
+    EADDRINUSE: 'another program uses that port; choose another one',
+    EACCES: 'ports below 1024 need privileges; choose a higher one',
+    EADDRNOTAVAIL: 'this machine has no such address',
+    ENOTFOUND: 'the host name is not known',
+  };
+  const why = reasons[cause.code ?? ''] ?? cause.message;
+  return new Fault('LOCAL', `Cannot listen on ${place}: ${why}.`, { cause });
+}

@@ -1,0 +1,175 @@
+/** A `session` channel (RFC 4254 section 6): one shell, command or SFTP server on the device. */
+import type { Fault } from '../base/errors.js';
+import type { OpenRequest, PtyRequest } from '../mux/device.js';
+import type { ChannelHandler, SshChannel } from './channel.js';
+import type { DeferredDevice } from './deferred-device.js';
+import * as limits from './limits.js';
+import { isStandardSignal } from './messages.js';
+import { Pipe } from './pipe.js';
+import { acceptsEnv, type SshPolicy } from './policy.js';
+import { readPtyRequest, readWindowSize } from './pty.js';
+import type { WireReader } from './wire.js';
+
+/** What a session needs from its connection. */
+export interface SessionContext {
+  readonly device: DeferredDevice;
+  readonly policy: SshPolicy;
+  /** SSH_CLIENT and SSH_CONNECTION, as sshd sets them. */
+  readonly connectionEnv: Readonly<Record<string, string>>;
+  /** Opens the socket for agent forwarding, once for the connection; false when it is not allowed. */
+  requestAgent(): boolean;
+  /** The path for SSH_AUTH_SOCK once known; undefined when there is none. */
+  agentSocket(): Promise<Buffer | undefined> | undefined;
+  /** For the log: what was started and why it could not be. */
+  started(what: string): void;
+  refused(what: string, why: string): void;
+}
+
+export class Session implements ChannelHandler {
+  readonly #context: SessionContext;
+  #channel: SshChannel | undefined;
+  #pipe: Pipe | undefined;
+  #pty: PtyRequest | undefined;
+  readonly #env: Record<string, string> = {};
+  #envCount = 0;
+  #wantsAgent = false;
+  #started = false;
+
+  constructor(context: SessionContext) {
+    this.#context = context;
+  }
+
+  bind(channel: SshChannel): void {
+    this.#channel = channel;
+  }
+
+  request(type: string, body: WireReader): boolean {
+    switch (type) {
+      case 'pty-req': return this.#ptyRequest(body);
+      case 'env': return this.#envRequest(body);
+      case 'auth-agent-req@openssh.com': return this.#agentRequest();
+      case 'shell': return this.#start({ kind: 'exec', command: undefined, pty: this.#pty, env: this.#env }, 'shell');
+      case 'exec': {
+        // Bytes, not text: file names in a command need not be UTF-8.
+        const command = Buffer.from(body.bytes('command'));
+        return this.#start({ kind: 'exec', command, pty: this.#pty, env: this.#env }, 'exec');
+      }
+      case 'subsystem': {
+        const name = body.latin1('subsystem name');
+        return name === 'sftp' && this.#start({ kind: 'sftp' }, 'sftp');
+      }
+      case 'window-change': return this.#windowChange(body);
+      case 'signal': return this.#signal(body.latin1('signal name'));
+      case 'eow@openssh.com': return this.#endOfWrite();
+      default: return false;
+    }
+  }
+
+  data(bytes: Buffer): void {
+    // Before the start the window is 0; what comes all the same is dropped.
+    this.#pipe?.data(bytes);
+  }
+
+  eof(): void {
+    this.#pipe?.eof();
+  }
+
+  gone(): void {
+    this.#pipe?.gone();
+  }
+
+  consumed(bytes: number): void {
+    this.#pipe?.consumed(bytes);
+  }
+
+  #ptyRequest(body: WireReader): boolean {
+    if (this.#started || this.#pty !== undefined) return false;
+    this.#pty = readPtyRequest(body);
+    return true;
+  }
+
+  #envRequest(body: WireReader): boolean {
+    const name = body.latin1('variable name');
+    const value = body.bytes('variable value');
+    if (this.#started || this.#envCount >= limits.MAX_ENV || value.length > limits.MAX_ENV_BYTES) return false;
+    if (!acceptsEnv(this.#context.policy.acceptEnv, name) || value.includes(0)) return false;
+    this.#env[name] = value.toString('utf8');
+    this.#envCount += 1;
+    return true;
+  }
+
+  #agentRequest(): boolean {
+    if (this.#wantsAgent) return true;
+    this.#wantsAgent = this.#context.requestAgent();
+    return this.#wantsAgent;
+  }
+
+  #windowChange(body: WireReader): boolean {
+    const size = readWindowSize(body);
+    if (this.#pty === undefined) return false;
+    if (!this.#started) this.#pty = { ...this.#pty, size };
+    else this.#pipe?.device?.resize(size);
+    return true;
+  }
+
+  #signal(name: string): boolean {
+    if (!this.#started || !isStandardSignal(name)) return false;
+    this.#pipe?.device?.signal(name);
+    return true;
+  }
+
+  /** OpenSSH's client lost its own standard output: the program's next write shall fail. */
+  #endOfWrite(): boolean {
+    if (this.#channel === undefined || this.#pipe === undefined) return false;
+    this.#channel.out.stop('out');
+    this.#pipe.device?.closeOutput();
+    return true;
+  }
+
+  /**
+   * Granted at once: the client need not wait for the device. If the device then refuses, the reason
+   * goes to stderr and the channel closes without an exit status, which clients report as 255.
+   */
+  #start(request: OpenRequest, what: string): boolean {
+    const channel = this.#channel;
+    if (this.#started || channel === undefined) return false;
+    this.#started = true;
+    const pipe = new Pipe(channel, {
+      opened: () => {},
+      refused: (reason) => {
+        this.#context.refused(what, reason.message);
+        this.#complain(reason.message);
+        channel.out.close();
+      },
+      failed: (fault) => this.#failed(what, fault),
+    });
+    this.#pipe = pipe;
+    this.#context.started(what);
+    channel.grant(limits.CHANNEL_WINDOW);
+    pipe.attach(this.#context.device.open(this.#complete(request), pipe.events));
+    return true;
+  }
+
+  /** The environment's last entries; with agent forwarding the socket's path has to be waited for. */
+  #complete(request: OpenRequest): OpenRequest | Promise<OpenRequest> {
+    if (request.kind !== 'exec') return request;
+    const env: Record<string, string> = { ...request.env, ...this.#context.connectionEnv };
+    const socket = this.#wantsAgent ? this.#context.agentSocket() : undefined;
+    if (socket === undefined) return { ...request, env };
+    return socket.then((path) => {
+      // The helper chose the path: plain ASCII.
+      if (path !== undefined) env['SSH_AUTH_SOCK'] = path.toString('latin1');
+      return { ...request, env };
+    });
+  }
+
+  #failed(what: string, fault: Fault): void {
+    this.#context.refused(what, fault.message);
+    this.#complain(fault.message);
+  }
+
+  /** In a terminal the client's tty is raw: a line feed alone would not return to the margin. */
+  #complain(sentence: string): void {
+    this.#channel?.out.note(`iotda-ssh: ${sentence}${this.#pty === undefined ? '\n' : '\r\n'}`);
+  }
+}
