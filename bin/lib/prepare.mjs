@@ -12,6 +12,9 @@ export const ROOT = fileURLToPath(new URL('../..', import.meta.url));
 /** Touched at the end of every complete build (bin/copy-programs.mjs). */
 export const BUILD_STAMP = join(ROOT, 'dist', '.built');
 
+/** Longest time one step may take, in milliseconds: a registry that hangs must not hang us. */
+const STEP_MS = 10 * 60_000;
+
 /** A step failed; `status` is the exit code to end with. */
 export class PrepareError extends Error {
   constructor(message, status) {
@@ -39,7 +42,7 @@ function npm(args, advice) {
   // npm_execpath: the very npm that runs us, which need not be the one in PATH.
   const own = process.env.npm_execpath;
   const [file, first] = own === undefined || !/npm-cli\.[cm]?js$/.test(own) ? ['npm', []] : [process.execPath, [own]];
-  const result = spawnSync(file, [...first, ...args], { cwd: ROOT, stdio: ['ignore', 2, 2] });
+  const result = spawnSync(file, [...first, ...args], { cwd: ROOT, stdio: ['ignore', 2, 2], timeout: STEP_MS });
   if (result.signal === 'SIGINT' || result.status === 130) throw new PrepareError('interrupted', 130);
   if (result.error !== undefined) throw new PrepareError(`cannot run npm (${result.error.message}); install npm, which comes with Node`, 3);
   if (result.status !== 0) throw new PrepareError(`npm ${args[0] === 'run' ? 'run build' : args[0]} failed: ${advice}`, 3);

@@ -1,0 +1,91 @@
+import { readFileSync } from 'node:fs';
+import { CommanderError } from 'commander';
+import { describe, expect, test } from 'vitest';
+import type { Parts } from '../../../src/cli/deps.js';
+import { EXIT_CODES } from '../../../src/cli/exit.js';
+import { dropSwitchesThatAreOff, envName } from '../../../src/cli/option.js';
+import { createProgram } from '../../../src/cli/program.js';
+
+const unused = () => Promise.reject(new Error('not to be called'));
+const PARTS: Parts = { startRelay: unused, startAgent: unused, startBridge: unused };
+
+function program() {
+  const made = createProgram(PARTS, () => undefined);
+  for (const command of [made, ...made.commands]) command.configureOutput({ writeOut: () => undefined, writeErr: () => undefined });
+  return made;
+}
+
+/** Spellings that people script: they are not to change. */
+const SPELLINGS: Record<string, string> = {
+  demo: '--listen --password-file --ready-file --profile --tier --log-level --log-format',
+  bridge:
+    '--tunnel-uri --token-file --listen --ready-file --ca --insecure --tier --authorized-keys --device-user --device-password-file ' +
+    '--device-password-command --linger --grace --accept-env --host-key --allow-remote-listen --token --log-level --log-format',
+  relay: '--listen --tunnels --tls-cert --tls-key --delay --ready-file --log-level --log-format',
+  device: '--tunnel-uri --token-file --sshd --local --password-file --profile --seed --fault --log-level --log-format',
+};
+
+describe.each(Object.entries(SPELLINGS))('%s', (name, spellings) => {
+  const command = program().commands.find((each) => each.name() === name);
+
+  test('has the options that people script', () => {
+    expect(command?.options.map((each) => each.long)).toEqual(expect.arrayContaining(spellings.split(' ')));
+  });
+
+  test('has a variable and a description for each option', () => {
+    for (const each of command?.options ?? []) {
+      expect(each.envVar, each.long).toBe(envName(each.flags));
+      expect(each.description, each.long).not.toBe('');
+    }
+  });
+
+  test('shows each option and its variable in --help', () => {
+    const help = command?.helpInformation().replace(/\s+/g, ' ') ?? '';
+    for (const each of command?.options.filter((shown) => !shown.hidden) ?? []) {
+      expect(help).toContain(each.long);
+      expect(help).toContain(`env: ${each.envVar}`);
+    }
+  });
+});
+
+describe('a bad command line ends with one sentence', () => {
+  test.each([
+    [['demo', '--listen', 'nowhere'], 'the port is missing'],
+    [['demo', '--tier', 'perl'], 'Allowed choices are auto, python, sh, raw'],
+    [['demo', '--profile', 'x'], 'Allowed choices are sound, c-agent'],
+    [['demo', 'surplus'], 'too many arguments'],
+    [['bridge'], "required option '--tunnel-uri <uri>' not specified"],
+    [['bridge', '--tunnel-uri', 'https://x'], 'wss://'],
+    [['bridge', '--linger', '-1'], 'whole number of seconds'],
+    [['bridge', '--grace', '1e9'], 'whole number of seconds'],
+    [['relay', '--listen', ':0'], "required option '--tunnels <file>' not specified"],
+    [['device', '--sshd', 'localhost:0'], 'Port 0 cannot be connected to'],
+    [['dmeo'], 'Did you mean demo?'],
+    [['demo', '--no-such'], "unknown option '--no-such'"],
+  ])('%j', async (args, sentence) => {
+    const thrown: unknown = await program().parseAsync(args, { from: 'user' }).catch((error: unknown) => error);
+    expect(thrown).toBeInstanceOf(CommanderError);
+    expect((thrown as CommanderError).message).toContain(sentence);
+    expect((thrown as CommanderError).exitCode).not.toBe(0);
+  });
+});
+
+describe('a switch in the environment', () => {
+  test.each(['', '0', 'false', 'No', 'off'])('is off when it is %j', (value) => {
+    const env = { IOTDA_SSH_INSECURE: value, IOTDA_SSH_LISTEN: '0' };
+    dropSwitchesThatAreOff(program(), env);
+    expect(env).toEqual({ IOTDA_SSH_LISTEN: '0' });
+  });
+
+  test.each(['1', 'true', 'yes'])('is on when it is %j', (value) => {
+    const env = { IOTDA_SSH_INSECURE: value };
+    dropSwitchesThatAreOff(program(), env);
+    expect(env).toEqual({ IOTDA_SSH_INSECURE: value });
+  });
+});
+
+test('the exit codes are those of the README, one row each', () => {
+  const readme = readFileSync(new URL('../../../README.md', import.meta.url), 'utf8');
+  const rows = [...readme.matchAll(/^\| (\d+) \| `([A-Z_]+)` \|/gm)].map(([, code, name]) => [name, Number(code)]);
+  expect(Object.fromEntries(rows)).toEqual(EXIT_CODES);
+});
