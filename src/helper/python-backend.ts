@@ -4,7 +4,7 @@ import type { Log } from '../base/log.js';
 import type { Carrier } from '../link/carrier.js';
 import { Link, type LinkStats } from '../link/link.js';
 import { SECRET_BYTES } from '../link/wire.js';
-import type { Backend, Boot } from '../mux/backend.js';
+import { HelperGone, type Backend, type Boot } from '../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../mux/device.js';
 import { Mux } from '../mux/mux.js';
 import { attachProgram, sftpProgram, startProgram } from './python/program.js';
@@ -146,7 +146,7 @@ export class PythonBackend implements Backend {
       };
       carrier.onText = (text) => {
         tail = (tail + text.toString('latin1')).slice(-TAIL_CHARS - text.length);
-        if (tail.includes('@GONE@')) fail(new Fault('DEVICE_LOST', 'The helper is gone from the device (a reboot, or its grace time was over); what ran on it has ended.'));
+        if (tail.includes('@GONE@')) fail(new HelperGone('The helper is gone from the device (a reboot, or its grace time was over); what ran on it has ended.'));
         else if (tail.includes('@NOPY@')) fail(new Fault('UNSUPPORTED', 'python3 on the device does not run the helper (too old, or without zlib).'));
         else if (tail.includes('@NAK@'))
           settle(() => {
@@ -165,7 +165,8 @@ export class PythonBackend implements Backend {
         });
       });
       if (attempt === 1) boot.run(STAGE1_LINE);
-      const size = attempt === 1 ? carrier.maxWrite : CAREFUL_CHARS;
+      // The two line ends take two bytes each on the wire.
+      const size = attempt === 1 ? carrier.maxWrite - 2 : CAREFUL_CHARS;
       const line = `\n${program}\n`;
       for (let at = 0; at < line.length; at += size) carrier.write(line.slice(at, at + size));
     });

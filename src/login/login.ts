@@ -282,6 +282,12 @@ export class Login {
   #disconnected(status: string, message: string): void {
     const said = `${status} ${message}`.trim().replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200);
     const pending = this.#pending;
+    if (pending === undefined && status === STATUS_SHELL_ENDED) {
+      // Its text speaks of idling; the agent sends it whenever the shell is gone.
+      this.#log.info('the login shell on the device ended');
+      this.#drop(new Fault('DEVICE_LOST', 'The login shell on the device ended.'));
+      return;
+    }
     if (pending === undefined) {
       this.#log.info({ said }, 'the device ended the session');
       this.#drop(new Fault('DEVICE_LOST', `The device ended the session (${said || 'no reason given'}).`));

@@ -1,4 +1,4 @@
-import type { Fault } from '../base/errors.js';
+import { Fault } from '../base/errors.js';
 import type { Carrier } from '../link/carrier.js';
 import type { Device } from './device.js';
 
@@ -10,12 +10,19 @@ export interface Boot {
   readonly facts: Readonly<Record<string, string>>;
 }
 
+/** The state on the device is gone (a reboot, the grace time): nothing can be resumed. */
+export class HelperGone extends Fault {
+  constructor(message: string) {
+    super('DEVICE_LOST', message);
+  }
+}
+
 /** One tier's engine: a Device that survives the loss of its carrier. */
 export interface Backend extends Device {
   /**
    * Starts, or re-attaches to, the helper over a fresh carrier whose boot sh is ready for command
-   * lines. Resolves when the helper answers. Rejects with DEVICE_LOST when the state on the device is
-   * gone (reboot), UNSUPPORTED when this tier cannot run there.
+   * lines. Resolves when the helper answers. Rejects with HelperGone when nothing is left to re-attach
+   * to, DEVICE_LOST when this try failed, UNSUPPORTED when this tier cannot run there.
    */
   attach(carrier: Carrier, boot: Boot, signal: AbortSignal): Promise<void>;
   /** The carrier is gone; keep everything and wait for attach. */

@@ -1,0 +1,68 @@
+import type { Fault } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import type { HostKeys } from '../ssh/host-key.js';
+import type { SshPolicy } from '../ssh/policy.js';
+import { startSshServer, type SshServer } from '../ssh/server.js';
+import { TunnelClient } from '../tunnel/client.js';
+import type { TunnelOptions } from '../tunnel/options.js';
+import { BridgeGateway, type KeyLogin } from './gateway.js';
+import type { TierChoice } from './session.js';
+
+/** Default time that the device session outlives its last client. */
+export const LINGER_MS = 60_000;
+/** Default time that a lost session is fought for, and that the helper waits on the device. */
+export const GRACE_MS = 600_000;
+
+export interface BridgeOptions {
+  tunnel: Omit<TunnelOptions, 'log'>;
+  listen: { host: string; port: number };
+  hostKeys: HostKeys;
+  tier?: TierChoice;
+  lingerMs?: number;
+  graceMs?: number;
+  policy?: Partial<SshPolicy>;
+  keyLogin?: KeyLogin | undefined;
+  log: Log;
+}
+
+export interface Bridge {
+  readonly address: string;
+  readonly port: number;
+  /** Resolves when the platform ended the tunnel for good. */
+  readonly ended: Promise<Fault>;
+  /** Stops accepting, lets clients finish for `drainMs`, leaves the device clean, closes the tunnel. */
+  close(drainMs?: number): Promise<void>;
+}
+
+/** The bridge: an SSH server in front of one tunnel. Rejects with a Fault when it cannot listen. */
+export async function startBridge(options: BridgeOptions): Promise<Bridge> {
+  const { log } = options;
+  const gateway = new BridgeGateway({
+    tunnel: () => new TunnelClient({ ...options.tunnel, log }),
+    tier: options.tier ?? 'auto',
+    lingerMs: options.lingerMs ?? LINGER_MS,
+    graceMs: options.graceMs ?? GRACE_MS,
+    keyLogin: options.keyLogin,
+    log,
+  });
+  const ended = new Promise<Fault>((resolve) => {
+    gateway.onTunnelEnded = resolve;
+  });
+  const server: SshServer = await startSshServer({
+    listen: options.listen,
+    hostKeys: options.hostKeys.privateKeys,
+    gateway,
+    log,
+    policy: { publicKeys: options.keyLogin !== undefined, ...options.policy },
+  });
+  gateway.start();
+  return {
+    address: server.address,
+    port: server.port,
+    ended,
+    close: async (drainMs = 0) => {
+      await server.close(drainMs);
+      await gateway.close();
+    },
+  };
+}

@@ -1,0 +1,189 @@
+import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
+import { Fault } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import { PythonBackend } from '../helper/python-backend.js';
+import { RawBackend } from '../helper/raw-backend.js';
+import { Login } from '../login/login.js';
+import type { Backend } from '../mux/backend.js';
+import type { Tier } from '../mux/device.js';
+import { findAuthorizedKey, type AuthorizedKey } from '../ssh/authorized-keys.js';
+import type { Credential, Gateway, Lease } from '../ssh/gateway.js';
+import type { Tunnel } from '../tunnel/tunnel.js';
+import { DeviceSession, type TierChoice } from './session.js';
+
+export interface KeyLogin {
+  keys: readonly AuthorizedKey[];
+  /** The user on the device; undefined: the name that the SSH client gave. */
+  user: string | undefined;
+  /** Asked at each key login, so that a rotated secret is found. */
+  password(): Promise<string>;
+}
+
+export interface GatewayOptions {
+  /** A tunnel that has not been started; asked again for each time the tunnel is opened anew. */
+  tunnel(): Tunnel;
+  tier: TierChoice;
+  lingerMs: number;
+  graceMs: number;
+  keyLogin: KeyLogin | undefined;
+  log: Log;
+}
+
+interface Open {
+  /** Which credential this session belongs to: a keyed hash, never the credential itself. */
+  proof: Buffer;
+  session: DeviceSession;
+  accepted: Promise<void>;
+  leases: Set<Lease>;
+  linger: NodeJS.Timeout | undefined;
+}
+
+/** One device session for many SSH clients of one credential. */
+export class BridgeGateway implements Gateway {
+  readonly #options: GatewayOptions;
+  readonly #log: Log;
+  readonly #proofKey = randomBytes(32);
+  #login: Login | undefined;
+  #open: Open | undefined;
+  /** The session before, taking leave: the next one waits for it. */
+  #leaving: Promise<void> = Promise.resolve();
+  /** The tunnel is over by the platform's decision: nothing works any more. */
+  onTunnelEnded: (fault: Fault) => void = () => undefined;
+
+  constructor(options: GatewayOptions) {
+    this.#options = options;
+    this.#log = options.log.child({ part: 'gateway' });
+  }
+
+  /** Opens the tunnel now, so that a wrong token is known at the start and not at the first client. */
+  start(): void {
+    this.#login ??= this.#openTunnel();
+  }
+
+  #openTunnel(): Login {
+    const login = new Login(this.#options.tunnel(), { log: this.#options.log });
+    login.onEnded = (fault) => {
+      if (this.#login !== login) return;
+      this.#open?.session.end(fault);
+      this.onTunnelEnded(fault);
+    };
+    login.start();
+    return login;
+  }
+
+  async credentialForKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<Credential | undefined> {
+    const { keyLogin } = this.#options;
+    if (keyLogin === undefined || findAuthorizedKey(keyLogin.keys, key.blob) === undefined) return undefined;
+    if (keyLogin.user !== undefined && keyLogin.user !== user) return undefined;
+    return { user, password: await keyLogin.password() };
+  }
+
+  async login(credential: Credential): Promise<Lease> {
+    const proof = this.#proof(credential);
+    for (;;) {
+      const open = this.#open;
+      if (open === undefined) {
+        await this.#leaving;
+        if (this.#open === undefined) return await this.#start(credential, proof);
+        continue;
+      }
+      const same = timingSafeEqual(open.proof, proof);
+      try {
+        await open.accepted;
+      } catch (error) {
+        // The login that we waited for failed. With the same credential so would ours.
+        if (same) throw error;
+        continue;
+      }
+      if (open !== this.#open) continue;
+      if (same) return this.#lease(open);
+      throw new Fault('BUSY', 'This device has one session, and it is open under another user or password; it is free once its clients have left.');
+    }
+  }
+
+  async #start(credential: Credential, proof: Buffer): Promise<Lease> {
+    this.#login ??= this.#openTunnel();
+    const session = new DeviceSession({
+      login: this.#login,
+      credential,
+      tier: this.#options.tier,
+      graceMs: this.#options.graceMs,
+      backend: (tier) => this.#backend(tier, credential.user),
+      log: this.#options.log,
+    });
+    const open: Open = { proof, session, accepted: session.start(), leases: new Set(), linger: undefined };
+    this.#open = open;
+    session.onEnd = (fault) => {
+      this.#ended(open, fault);
+    };
+    try {
+      await open.accepted;
+    } catch (error) {
+      if (this.#open === open) this.#open = undefined;
+      throw error;
+    }
+    this.#log.info({ user: credential.user }, 'the device accepted the login');
+    return this.#lease(open);
+  }
+
+  #backend(tier: Tier, user: string): Backend {
+    const { log } = this.#options;
+    switch (tier) {
+      case 'python':
+        return new PythonBackend({ graceSeconds: Math.round(this.#options.graceMs / 1000), log });
+      case 'sh':
+        throw new Fault('UNSUPPORTED', 'The sh tier is not part of this build.');
+      case 'raw':
+        return new RawBackend(user);
+    }
+  }
+
+  #lease(open: Open): Lease {
+    clearTimeout(open.linger);
+    const lease: Lease = {
+      device: open.session.device,
+      onEnd: () => undefined,
+      release: () => {
+        if (!open.leases.delete(lease) || open.leases.size > 0 || open.session.ended !== undefined) return;
+        open.linger = setTimeout(() => {
+          open.session.end(new Fault('DEVICE_LOST', 'No client was left for a while; the device session was closed.'));
+        }, this.#options.lingerMs);
+      },
+    };
+    open.leases.add(lease);
+    const { ended } = open.session;
+    if (ended !== undefined) {
+      queueMicrotask(() => {
+        lease.onEnd(ended);
+      });
+    }
+    return lease;
+  }
+
+  /** A session ends by closing the tunnel while the device's login shell lives: the agent does not survive its exit. */
+  #ended(open: Open, fault: Fault): void {
+    clearTimeout(open.linger);
+    const login = this.#login;
+    if (this.#open === open) {
+      this.#open = undefined;
+      this.#login = undefined;
+      this.#leaving = open.session.gone().then(async () => {
+        await login?.close();
+      });
+    }
+    for (const lease of open.leases) lease.onEnd(fault);
+    open.leases.clear();
+  }
+
+  async close(): Promise<void> {
+    this.#open?.session.end(new Fault('DEVICE_LOST', 'The bridge is shutting down.'));
+    await this.#leaving;
+    const login = this.#login;
+    this.#login = undefined;
+    await login?.close();
+  }
+
+  #proof(credential: Credential): Buffer {
+    return createHmac('sha256', this.#proofKey).update(JSON.stringify([credential.user, credential.password])).digest();
+  }
+}

@@ -1,0 +1,244 @@
+import { Fault, toFault } from '../base/errors.js';
+import type { Log } from '../base/log.js';
+import { boot } from '../helper/boot.js';
+import type { Carrier } from '../link/carrier.js';
+import type { Login } from '../login/login.js';
+import { HelperGone, type Backend } from '../mux/backend.js';
+import type { Device, Tier } from '../mux/device.js';
+import type { Credential } from '../ssh/gateway.js';
+import { Watchdog } from './watchdog.js';
+
+export type TierChoice = Tier | 'auto';
+
+export interface SessionOptions {
+  login: Login;
+  credential: Credential;
+  tier: TierChoice;
+  /** How long a lost session is fought for; the helper on the device waits as long. */
+  graceMs: number;
+  backend(tier: Tier): Backend;
+  log: Log;
+}
+
+/** The first login may need the tunnel to come up, the device's agent to start, and one repetition. */
+const FIRST_LOGIN_MS = 60_000;
+const RETRY_MIN_MS = 200;
+const RETRY_MAX_MS = 5_000;
+/** In-band logins tried before the tunnel's connection is replaced. */
+const LOGINS_PER_TUNNEL = 2;
+/** Time for the helper to take leave; it ends itself anyway. */
+const SHUTDOWN_MS = 2_000;
+/** After the last of these tiers there is nothing to try. */
+const LADDER: readonly Tier[] = ['python', 'sh', 'raw'];
+
+export interface SessionCounters {
+  recoveries: number;
+  worstRecoveryMs: number;
+  nudges: number;
+}
+
+/**
+ * One device session: a login, the tier that runs on it, and their repair. Everything above sees one
+ * Device that is slow at times; it ends once, with a Fault, when repair is impossible.
+ */
+export class DeviceSession {
+  readonly #options: SessionOptions;
+  readonly #log: Log;
+  readonly #abort = new AbortController();
+  readonly #watchdog: Watchdog;
+  #backend: Backend | undefined;
+  #tier: Tier = 'raw';
+  #ended: Fault | undefined;
+  #recovering = false;
+  #device!: { promise: Promise<Device>; resolve(device: Device): void; reject(fault: Fault): void };
+  readonly counters: SessionCounters = { recoveries: 0, worstRecoveryMs: 0, nudges: 0 };
+  /** The session is over for good. */
+  onEnd: (fault: Fault) => void = () => undefined;
+
+  constructor(options: SessionOptions) {
+    this.#options = options;
+    this.#log = options.log.child({ part: 'session' });
+    let resolve!: (device: Device) => void;
+    let reject!: (fault: Fault) => void;
+    const promise = new Promise<Device>((yes, no) => {
+      resolve = yes;
+      reject = no;
+    });
+    promise.catch(() => undefined);
+    this.#device = { promise, resolve, reject };
+    this.#watchdog = new Watchdog({
+      nudge: (backend) => {
+        this.counters.nudges += 1;
+        backend.nudge();
+      },
+      stalled: (owedMs) => {
+        this.#lost(new Fault('DEVICE_LOST', `The device answered nothing for ${String(owedMs)} ms.`));
+      },
+      graceMs: options.graceMs,
+    });
+  }
+
+  get device(): Promise<Device> {
+    return this.#device.promise;
+  }
+
+  get ended(): Fault | undefined {
+    return this.#ended;
+  }
+
+  /** Resolves when the device accepted the credential; the helper then starts by itself. */
+  async start(): Promise<void> {
+    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(FIRST_LOGIN_MS)]);
+    const carrier = await this.#firstLogin(signal);
+    void this.#bringUp(carrier).catch((error: unknown) => {
+      this.end(toFault(error));
+    });
+  }
+
+  async #firstLogin(signal: AbortSignal): Promise<Carrier> {
+    for (let attempt = 1; ; attempt += 1) {
+      try {
+        return await this.#options.login.open(this.#options.credential, false, signal);
+      } catch (error) {
+        const fault = toFault(error);
+        if (fault.code !== 'DEVICE_LOST' || attempt >= 2 || signal.aborted) throw fault;
+        this.#log.info({ reason: fault.message }, 'no answer to the login; trying once more');
+      }
+    }
+  }
+
+  /** Finds the tier that runs: the one asked for, or the first of the ladder that does. */
+  async #bringUp(first: Carrier): Promise<void> {
+    const { tier } = this.#options;
+    const ladder = tier === 'auto' ? LADDER : [tier];
+    const started = Date.now();
+    let carrier: Carrier | undefined = first;
+    let cause: Fault | undefined;
+    for (const step of ladder) {
+      const backend = this.#options.backend(step);
+      for (let attempt = 1; ; attempt += 1) {
+        try {
+          carrier ??= await this.#options.login.open(this.#options.credential, true, this.#abort.signal);
+          await this.#attach(backend, carrier, step);
+          this.#tier = step;
+          this.#ready(backend, carrier, Date.now() - started);
+          return;
+        } catch (error) {
+          cause = toFault(error);
+          carrier = undefined;
+          if (this.#ended !== undefined || cause.code === 'TUNNEL' || cause.code === 'DENIED') throw cause;
+          if (cause.code === 'UNSUPPORTED') break;
+          this.#log.warn({ tier: step, reason: cause.message }, 'the helper did not start; logging in again');
+          if (attempt >= 4) throw cause;
+          if (attempt % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(cause.message);
+        }
+      }
+      this.#log.info({ tier: step, reason: cause.message }, 'this tier does not run on the device');
+    }
+    throw cause ?? new Fault('UNSUPPORTED', 'No tier runs on this device.');
+  }
+
+  async #attach(backend: Backend, carrier: Carrier, tier: Tier): Promise<void> {
+    const signal = this.#abort.signal;
+    if (tier === 'raw') {
+      await backend.attach(carrier, NO_BOOT, signal);
+      return;
+    }
+    const booted = await boot(carrier, this.#log, signal);
+    await backend.attach(carrier, booted, signal);
+  }
+
+  #ready(backend: Backend, carrier: Carrier, ms: number): void {
+    this.#backend = backend;
+    this.#watch(backend, carrier);
+    backend.onEnd = (fault) => {
+      this.end(fault);
+    };
+    this.#log.info({ tier: backend.info.tier, detail: backend.info.detail, user: backend.info.user, ms }, 'the device is ready');
+    this.#device.resolve(backend);
+  }
+
+  #watch(backend: Backend, carrier: Carrier): void {
+    carrier.onLost = (cause) => {
+      this.#lost(toFault(cause, 'DEVICE_LOST'));
+    };
+    this.#watchdog.watch(backend);
+  }
+
+  #lost(cause: Fault): void {
+    if (this.#ended !== undefined || this.#recovering) return;
+    this.#recovering = true;
+    this.#watchdog.stop();
+    this.#log.warn({ reason: cause.message }, 'the session on the device was lost; logging in again');
+    this.#backend?.detach(cause);
+    void this.#recover(cause).catch((error: unknown) => {
+      this.end(toFault(error));
+    });
+  }
+
+  async #recover(cause: Fault): Promise<void> {
+    const since = Date.now();
+    const backend = this.#backend as Backend;
+    let last = cause;
+    for (let attempt = 1; ; attempt += 1) {
+      if (this.#ended !== undefined) return;
+      if (Date.now() - since > this.#options.graceMs) {
+        throw new Fault('DEVICE_LOST', `The device could not be reached again within ${String(this.#options.graceMs / 1000)} s: ${last.message}`, { cause: last });
+      }
+      try {
+        const carrier = await this.#options.login.open(this.#options.credential, true, this.#abort.signal);
+        await this.#attach(backend, carrier, this.#tier);
+        const ms = Date.now() - since;
+        this.counters.recoveries += 1;
+        this.counters.worstRecoveryMs = Math.max(this.counters.worstRecoveryMs, ms);
+        this.#recovering = false;
+        this.#watch(backend, carrier);
+        this.#log.info({ ms, attempt }, 'the session on the device goes on');
+        return;
+      } catch (error) {
+        last = toFault(error);
+        if (last instanceof HelperGone || last.code === 'TUNNEL' || last.code === 'DENIED' || last.code === 'UNSUPPORTED') throw last;
+        this.#log.warn({ attempt, reason: last.message }, 'logging in again did not work yet');
+        if (attempt % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(last.message);
+        await delay(Math.min(RETRY_MIN_MS * 2 ** attempt, RETRY_MAX_MS), this.#abort.signal);
+      }
+    }
+  }
+
+  /** Ends everything with this reason: channels fail, the helper leaves the device. */
+  end(fault: Fault): void {
+    if (this.#ended !== undefined) return;
+    this.#ended = fault;
+    this.#log.info({ code: fault.code, reason: fault.message }, 'the device session ended');
+    this.#watchdog.stop();
+    this.#abort.abort(fault);
+    this.#device.reject(fault);
+    this.#shutdown = this.#backend?.shutdown(fault, AbortSignal.timeout(SHUTDOWN_MS)) ?? Promise.resolve();
+    this.onEnd(fault);
+  }
+
+  #shutdown: Promise<void> = Promise.resolve();
+
+  /** Resolves when the helper has taken its leave, or the time for it is over. */
+  async gone(): Promise<void> {
+    await this.#shutdown.catch(() => undefined);
+  }
+}
+
+/** The raw tier needs no boot sh; asking it for one would be a defect. */
+const NO_BOOT = {
+  facts: {},
+  run: (): void => {
+    throw new Fault('INTERNAL', 'The raw tier has no sh to run commands in.');
+  },
+};
+
+async function delay(ms: number, signal: AbortSignal): Promise<void> {
+  await new Promise<void>((resolve) => {
+    const timer = setTimeout(resolve, ms);
+    signal.addEventListener('abort', () => {
+      clearTimeout(timer);
+      resolve();
+    }, { once: true });
+  });
+}
