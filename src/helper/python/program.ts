@@ -1,0 +1,61 @@
+import { readdirSync, readFileSync } from 'node:fs';
+import { deflateSync } from 'node:zlib';
+import { stripPython } from './strip.js';
+
+export interface HelperParameters {
+  /** The session's secret: names and keys of both halves derive from it. */
+  secret: Buffer;
+  /** Seconds that the daemon waits for the bridge before it ends itself and its children. */
+  graceSeconds: number;
+}
+
+const FOLDER = new URL('./', import.meta.url);
+/** Parts of the helper, put together in the order of their names. */
+const PART = /^\d\d_\w+\.py$/;
+const FRONT = '00_front.py';
+const SFTP = 'sftp.py';
+
+const cache = new Map<string, string>();
+
+/** Stripped text of these files; read once (they do not change while we run). */
+function stripped(names: readonly string[]): string {
+  const key = names.join();
+  let text = cache.get(key);
+  if (text === undefined) {
+    text = stripPython(names.map((name) => readFileSync(new URL(name, FOLDER), 'utf8')).join('\n'));
+    cache.set(key, text);
+  }
+  return text;
+}
+
+function pack(text: string): string {
+  return deflateSync(Buffer.from(text), { level: 9 }).toString('base64');
+}
+
+/** JSON of strings and numbers is a Python literal too. */
+function withParameters(parameters: HelperParameters, text: string): string {
+  return `P=${JSON.stringify({ secret: parameters.secret.toString('hex'), grace: parameters.graceSeconds })}\n${text}`;
+}
+
+/** The helper's Python text before packing: daemon and front. For tests that run it otherwise. */
+export function helperText(): string {
+  return stripped(readdirSync(FOLDER).filter((name) => PART.test(name)).sort());
+}
+
+/**
+ * The whole helper as base64(zlib(text)), without a line end: leaves the daemon behind and becomes its
+ * front. Harmless when its daemon runs already.
+ */
+export function startProgram(parameters: HelperParameters): string {
+  return pack(`${withParameters(parameters, helperText())}start()\n`);
+}
+
+/** The front alone, in the same form: attaches to the surviving daemon or prints `@GONE@`. */
+export function attachProgram(parameters: HelperParameters): string {
+  return pack(`${withParameters(parameters, stripped([FRONT]))}front()\n`);
+}
+
+/** The built-in SFTP server in the same form, for the mux message PROGRAM. */
+export function sftpProgram(): string {
+  return pack(stripped([SFTP]));
+}
