@@ -2,18 +2,20 @@
  * What the commands need from the rest of the project. `parts.ts` provides it; a test provides
  * stand-ins.
  */
+import type { ProfileName } from '../agent/profiles.js';
 import type { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import type { TierChoice } from '../bridge/session.js';
+import type { TunnelEntry } from '../relay/config.js';
 import type { SshPolicy } from '../ssh/policy.js';
 import type { Address } from './address.js';
-import type { TunnelEntry } from './tunnels-file.js';
 
 /** Something that runs until it is closed, or ends by itself. */
 export interface Service {
   /** Resolves when it ended by itself: with the reason, or undefined for a normal end. */
   readonly ended: Promise<Fault | undefined>;
-  /** Ends it: no connection, process or timer is left. */
-  close(): Promise<void>;
+  /** Ends it: no connection, process or timer is left. `drain`: clients may finish what they do. */
+  close(drain: boolean): Promise<void>;
 }
 
 export interface RelaySettings {
@@ -24,6 +26,10 @@ export interface RelaySettings {
   /** One way, for each direction. */
   delayMs: number;
   log: Log;
+}
+
+export interface RelayService extends Service {
+  readonly address: Address;
 }
 
 /** How to reach one end of a tunnel. */
@@ -37,23 +43,30 @@ export interface TunnelSettings {
 
 export interface AgentSettings {
   tunnel: TunnelSettings;
-  /** The device's own SSH server, or a login shell of this user under a password. */
-  target: { kind: 'sshd'; address: Address } | { kind: 'local'; user: string; password: string };
-  profile: string;
+  /** The device's own SSH server, or a login shell of this process's user under a password. */
+  target: { kind: 'sshd'; address: Address } | { kind: 'local'; password: string };
+  profile: ProfileName;
   seed: number;
   /** Switches as NAME=VALUE. */
   faults: readonly string[];
   log: Log;
 }
 
+export interface AgentService extends Service {
+  /** The tunnel is open for the first time. */
+  readonly opened: Promise<void>;
+}
+
 export interface BridgeSettings {
   tunnel: TunnelSettings;
   listen: Address;
-  /** Path of the host key; made there when it does not exist. */
-  hostKeyFile: string;
-  tier: 'auto' | 'python' | 'sh' | 'raw';
+  /** undefined: in the state folder. */
+  hostKeyFile: string | undefined;
+  tier: TierChoice;
   lingerMs: number;
   graceMs: number;
+  /** How long clients may finish when the bridge is told to end. */
+  drainMs: number;
   policy: SshPolicy;
   /** Which keys may log in, and as whom the device knows their owners. */
   keys: { file: string; user: string; password(): Promise<string> } | undefined;
@@ -63,12 +76,12 @@ export interface BridgeSettings {
 export interface BridgeService extends Service {
   /** Where it listens, with the port that was chosen. */
   readonly address: Address;
-  /** The public host key: algorithm and base64. */
-  readonly hostKey: string;
+  /** The first host key: algorithm and base64, and its fingerprint. */
+  readonly hostKey: { publicKey: string; fingerprint: string };
 }
 
 export interface Parts {
-  startRelay(settings: RelaySettings): Promise<Service & { readonly address: Address }>;
-  startAgent(settings: AgentSettings): Promise<Service>;
+  startRelay(settings: RelaySettings): Promise<RelayService>;
+  startAgent(settings: AgentSettings): Promise<AgentService>;
   startBridge(settings: BridgeSettings): Promise<BridgeService>;
 }

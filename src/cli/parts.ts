@@ -1,9 +1,43 @@
 /** Joins the commands to the parts of the project. */
-import { Fault } from '../base/errors.js';
-import type { Parts } from './deps.js';
+import { startAgent } from '../agent/agent.js';
+import { parseOverrides } from '../agent/profiles.js';
+import { startBridge } from '../bridge/bridge.js';
+import { startRelay } from '../relay/server.js';
+import { parseAuthorizedKeys } from '../ssh/authorized-keys.js';
+import { loadHostKeyFile, loadHostKeys } from '../ssh/host-key.js';
+import type { AgentSettings, BridgeSettings, Parts } from './deps.js';
+import { readText } from './files.js';
 
 export const PARTS: Parts = {
-  startRelay: () => Promise.reject(new Fault('UNSUPPORTED', 'the relay is not there yet')),
-  startAgent: () => Promise.reject(new Fault('UNSUPPORTED', 'the device agent is not there yet')),
-  startBridge: () => Promise.reject(new Fault('UNSUPPORTED', 'the bridge is not there yet')),
+  async startRelay({ listen, ...rest }) {
+    const relay = await startRelay({ ...listen, ...rest });
+    // Without end of its own: it serves whoever comes until it is closed.
+    return { address: { host: relay.host, port: relay.port }, ended: new Promise(() => {}), close: () => relay.close() };
+  },
+
+  async startAgent({ tunnel, faults, target, ...rest }) {
+    const options = { tunnelUri: tunnel.uri, token: tunnel.token, insecure: tunnel.insecure, faults: parseOverrides(faults), target: agentTarget(target) };
+    return startAgent({ ...rest, ...options, ...(tunnel.ca === undefined ? {} : { ca: tunnel.ca }) });
+  },
+
+  async startBridge({ hostKeyFile, drainMs, keys, ...rest }) {
+    const hostKeys = await (hostKeyFile === undefined ? loadHostKeys() : loadHostKeyFile(hostKeyFile));
+    const bridge = await startBridge({ ...rest, hostKeys, keyLogin: await keyLogin(keys) });
+    return {
+      address: { host: bridge.address, port: bridge.port },
+      hostKey: hostKeys,
+      ended: bridge.ended,
+      close: (drain) => bridge.close(drain ? drainMs : 0),
+    };
+  },
 };
+
+function agentTarget(target: AgentSettings['target']) {
+  return target.kind === 'sshd' ? { sshd: target.address } : { local: { password: target.password } };
+}
+
+async function keyLogin(keys: BridgeSettings['keys']) {
+  if (keys === undefined) return undefined;
+  const { file, user, password } = keys;
+  return { keys: parseAuthorizedKeys(await readText(file, 'the authorised keys'), file), user, password };
+}

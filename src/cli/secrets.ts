@@ -6,6 +6,7 @@ import { execFile } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { Fault } from '../base/errors.js';
+import { reason } from './files.js';
 
 /** Longest secret, in bytes. Tokens of the platform are a few kilobytes. */
 export const SECRET_LIMIT_BYTES = 64 * 1024;
@@ -87,6 +88,5 @@ export function checked(raw: string, what: string, where: string): string {
 }
 
 function unreadable(path: string, what: string, cause: unknown): Fault {
-  const why = { ENOENT: 'it does not exist', EACCES: 'permission denied', EISDIR: 'it is a directory' }[(cause as NodeJS.ErrnoException).code ?? ''];
-  return new Fault('LOCAL', `cannot read ${what} from ${path}: ${why ?? (cause as Error).message}.`, { cause });
+  return new Fault('LOCAL', `cannot read ${what} from ${path}: ${reason(cause)}.`, { cause });
 }

@@ -23,7 +23,7 @@ export type Keep = <S extends Service>(service: S) => S;
 
 /** Runs `start` and what it started until a signal or an end of its own; returns the exit code. */
 export async function serve(
-  options: CommonOptions,
+  options: CommonOptions & { drain?: number },
   start: (log: Log, keep: Keep) => Promise<{ ready: Omit<Ready, 'pid'>; announcement?: string }>,
 ): Promise<number> {
   const log = createLog({ level: options.logLevel, format: options.logFormat });
@@ -35,11 +35,11 @@ export async function serve(
     const keep: Keep = (service) => {
       services.push(service);
       // Started in the moment of stopping: the list has been worked through, or is just being.
-      if (signals.stopping()) void service.close().catch(() => undefined);
+      if (signals.received() !== undefined) void service.close(false).catch(() => undefined);
       return service;
     };
     const started = start(log, keep).then(async ({ ready, announcement }) => {
-      if (signals.stopping()) return;
+      if (signals.received() !== undefined) return;
       if (options.readyFile !== undefined) removeReadyFile = await writeReadyFile(options.readyFile, { pid: process.pid, ...ready });
       if (announcement !== undefined) process.stdout.write(announcement);
     });
@@ -51,22 +51,22 @@ export async function serve(
   }
   removeReadyFile();
   if (outcome !== undefined) process.stderr.write(faultText(outcome, options.logFormat));
-  const cut = await closeAll(services, log);
+  const cut = await closeAll(services, signals.received() === 'SIGTERM' ? (options.drain ?? 0) * 1000 : 0, log);
   if (outcome !== undefined) return EXIT_CODES[outcome.code];
   return cut ? EXIT_CODES.INTERNAL : EXIT_OK;
 }
 
-/** Closes in reverse order; true when the deadline passed first. */
-async function closeAll(services: readonly Service[], log: Log): Promise<boolean> {
+/** Closes in reverse order; true when the deadline passed first. SIGTERM drains, a person's Ctrl-C does not. */
+async function closeAll(services: readonly Service[], drainMs: number, log: Log): Promise<boolean> {
   const closing = (async () => {
     for (const service of [...services].reverse()) {
-      await service.close().catch((error: unknown) => log.error({ err: error }, 'a part did not end cleanly'));
+      await service.close(drainMs > 0).catch((error: unknown) => log.error({ err: error }, 'a part did not end cleanly'));
     }
     return false;
   })();
   let timer: NodeJS.Timeout | undefined;
   const deadline = new Promise<boolean>((resolve) => {
-    timer = setTimeout(() => resolve(true), STOP_DEADLINE_MS);
+    timer = setTimeout(() => resolve(true), drainMs + STOP_DEADLINE_MS);
   });
   const cut = await Promise.race([closing, deadline]);
   clearTimeout(timer);
@@ -75,20 +75,20 @@ async function closeAll(services: readonly Service[], log: Log): Promise<boolean
 }
 
 /** The handlers stay for good: the process ends after this, and a late signal must not change how. */
-function watchSignals(log: Log): { stop: Promise<undefined>; stopping(): boolean } {
-  let first: number | undefined;
+function watchSignals(log: Log): { stop: Promise<undefined>; received(): NodeJS.Signals | undefined } {
+  let first: { signal: NodeJS.Signals; at: number } | undefined;
   let resolveStop: (value: undefined) => void = () => {};
   const stop = new Promise<undefined>((resolve) => (resolveStop = resolve));
   const onSignal = (signal: NodeJS.Signals) => {
     const now = performance.now();
     if (first === undefined) {
-      first = now;
+      first = { signal, at: now };
       log.info({ signal }, 'stopping');
       resolveStop(undefined);
-    } else if (now - first > SECOND_SIGNAL_MS) {
+    } else if (now - first.at > SECOND_SIGNAL_MS) {
       process.exit(EXIT_SIGNAL + constants.signals[signal]);
     }
   };
   for (const signal of STOP_SIGNALS) process.on(signal, onSignal);
-  return { stop, stopping: () => first !== undefined };
+  return { stop, received: () => first?.signal };
 }

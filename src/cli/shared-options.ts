@@ -1,13 +1,12 @@
 /** Options that more than one command has, with how they become settings. */
-import { readFile } from 'node:fs/promises';
-import { homedir } from 'node:os';
-import { join } from 'node:path';
 import type { Command } from 'commander';
 import { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import { GRACE_MS, LINGER_MS } from '../bridge/bridge.js';
 import { DEFAULT_POLICY, type SshPolicy } from '../ssh/policy.js';
 import { formatAddress, isLoopback, type Address } from './address.js';
 import type { BridgeSettings, TunnelSettings } from './deps.js';
+import { readText } from './files.js';
 import { list, option, tunnelUri, wholeNumber } from './option.js';
 import { checked, readSecretFile } from './secrets.js';
 
@@ -74,6 +73,7 @@ export interface ServerOptions {
   tier: BridgeSettings['tier'];
   linger: number;
   grace: number;
+  drain: number;
   acceptEnv?: string[];
   forwardTcp: SshPolicy['forwardTcp'];
   forwardUnix: SshPolicy['forwardUnix'];
@@ -85,10 +85,11 @@ export interface ServerOptions {
 export function withServerOptions(command: Command): Command {
   return command
     .addOption(option('--allow-remote-listen', 'permit --listen addresses that other machines can reach'))
-    .addOption(option('--host-key <file>', 'host key, made there on first use (default: the state folder)'))
+    .addOption(option('--host-key <file>', 'host key, made there on first use (default: one in the state folder)'))
     .addOption(option('--tier <tier>', 'what runs on the device').choices(TIERS).default('auto'))
-    .addOption(option('--linger <seconds>', 'keep the device session so long after the last client').argParser(wholeNumber(0, 86_400, 'seconds')).default(60))
-    .addOption(option('--grace <seconds>', 'how long the device keeps running programs when nobody returns').argParser(wholeNumber(10, 86_400, 'seconds')).default(600))
+    .addOption(option('--linger <seconds>', 'keep the device session so long after the last client').argParser(wholeNumber(0, 86_400, 'seconds')).default(LINGER_MS / 1000))
+    .addOption(option('--grace <seconds>', 'how long the device keeps running programs when nobody returns').argParser(wholeNumber(10, 86_400, 'seconds')).default(GRACE_MS / 1000))
+    .addOption(option('--drain <seconds>', 'how long open sessions may finish after SIGTERM').argParser(wholeNumber(0, 3_600, 'seconds')).default(5))
     .addOption(option('--accept-env <patterns>', `variables that clients may set (repeatable, comma list; default: ${DEFAULT_POLICY.acceptEnv.join(',')})`).argParser(list))
     .addOption(option('--forward-tcp <which>', 'allow -L, -D and -W (local), -R (remote), or both (yes)').choices(['yes', 'local', 'remote', 'no']).default(DEFAULT_POLICY.forwardTcp))
     .addOption(option('--forward-unix <which>', 'the same for Unix sockets').choices(['yes', 'local', 'remote', 'no']).default(DEFAULT_POLICY.forwardUnix))
@@ -98,10 +99,11 @@ export function withServerOptions(command: Command): Command {
 
 export function serverSettings(options: ServerOptions): Omit<BridgeSettings, 'tunnel' | 'listen' | 'keys' | 'log'> {
   return {
-    hostKeyFile: options.hostKey ?? join(stateDir(), 'host_key'),
+    hostKeyFile: options.hostKey,
     tier: options.tier,
     lingerMs: options.linger * 1000,
     graceMs: options.grace * 1000,
+    drainMs: options.drain * 1000,
     policy: {
       ...DEFAULT_POLICY,
       acceptEnv: options.acceptEnv ?? DEFAULT_POLICY.acceptEnv,
@@ -111,19 +113,4 @@ export function serverSettings(options: ServerOptions): Omit<BridgeSettings, 'tu
       gatewayPorts: options.gatewayPorts,
     },
   };
-}
-
-/** The state folder by the XDG Base Directory Specification; a relative path there is to be ignored. */
-export function stateDir(env: NodeJS.ProcessEnv = process.env): string {
-  const base = env['XDG_STATE_HOME'];
-  return join(base?.startsWith('/') === true ? base : join(homedir(), '.local', 'state'), 'iotda-ssh');
-}
-
-/** A file that is no secret. Throws a LOCAL fault. */
-export async function readText(path: string, what: string): Promise<string> {
-  try {
-    return await readFile(path, 'utf8');
-  } catch (cause) {
-    throw new Fault('LOCAL', `cannot read ${what} from ${path}: ${(cause as Error).message}`, { cause });
-  }
 }

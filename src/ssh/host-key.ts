@@ -41,6 +41,12 @@ export async function loadHostKeys(folder: string = stateFolder()): Promise<Host
   return { privateKeys, ...describe(first) };
 }
 
+/** One key in a file that the operator chose, of any type; an ed25519 key is made there when it is missing. */
+export async function loadHostKeyFile(path: string): Promise<HostKeys> {
+  const key = await readOrMake(path, 'ed25519');
+  return { privateKeys: [key], ...describe(parse(key, path)) };
+}
+
 /** The line for a known_hosts file; ports other than 22 are written as [host]:port. */
 export function knownHostsLine(host: string, port: number, publicKey: string): string {
   return `${port === 22 ? host : `[${host}]:${port}`} ${publicKey}`;

@@ -94,7 +94,7 @@ export async function startStack(scope: Scope, options: StackOptions = {}): Prom
     scope,
     [
       ...['bridge', '--tunnel-uri', `${base}/source-connect`, '--token-file', sourceToken],
-      ...['--listen', '127.0.0.1:0', '--tier', options.tier ?? 'auto'],
+      ...['--listen', '127.0.0.1:0', '--tier', options.tier ?? 'auto', '--drain', '0'],
       ...logs,
       ...(options.bridgeArgs ?? []),
     ],

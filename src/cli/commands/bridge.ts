@@ -3,11 +3,11 @@ import { Fault } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
 import { formatAddress, type Address } from '../address.js';
 import type { BridgeSettings, Parts } from '../deps.js';
-import { fingerprint, knownHostsLine } from '../known-hosts.js';
+import { knownHostsLine } from '../known-hosts.js';
 import { listenAddress, option, withCommonOptions, type CommonOptions } from '../option.js';
 import { checked, readSecretCommand, readSecretFile } from '../secrets.js';
 import { serve } from '../serve.js';
-import { checkListen, readText, serverSettings, tunnelSettings, withServerOptions, withTunnelOptions, type ServerOptions, type TunnelOptions } from '../shared-options.js';
+import { checkListen, serverSettings, tunnelSettings, withServerOptions, withTunnelOptions, type ServerOptions, type TunnelOptions } from '../shared-options.js';
 
 interface BridgeOptions extends CommonOptions, TunnelOptions, ServerOptions {
   listen: Address;
@@ -35,13 +35,13 @@ export function bridgeCommand(parts: Parts, exit: (code: number) => void): Comma
         const keys = await deviceKeys(options, log);
         const tunnel = await tunnelSettings(options, command, log);
         const bridge = keep(await parts.startBridge({ ...serverSettings(options), tunnel, listen: options.listen, keys, log }));
-        log.info({ address: formatAddress(bridge.address), hostKey: fingerprint(bridge.hostKey) }, 'bridge is ready');
+        log.info({ address: formatAddress(bridge.address), hostKey: bridge.hostKey.fingerprint }, 'bridge is ready');
         return {
           ready: {
             ...bridge.address,
             ...(options.deviceUser === undefined ? {} : { user: options.deviceUser }),
-            hostKeyFingerprint: fingerprint(bridge.hostKey),
-            knownHosts: knownHostsLine(bridge.address, bridge.hostKey),
+            hostKeyFingerprint: bridge.hostKey.fingerprint,
+            knownHosts: knownHostsLine(bridge.address, bridge.hostKey.publicKey),
           },
         };
       }),
@@ -67,7 +67,6 @@ async function deviceKeys(options: BridgeOptions, log: Log): Promise<BridgeSetti
   }
   if (devicePasswordFile === '-' && options.tokenFile === '-') throw new Fault('USAGE', 'standard input can hold only one of the token and the password');
   const what = 'the device password';
-  await readText(file, 'the authorised keys');
   if (devicePasswordCommand !== undefined) return { file, user, password: () => readSecretCommand(devicePasswordCommand, what) };
   if (devicePasswordFile !== undefined) {
     const first = await readSecretFile(devicePasswordFile, what);

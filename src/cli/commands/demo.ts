@@ -5,7 +5,7 @@ import { PROFILE_NAMES, type ProfileName } from '../../agent/profiles.js';
 import type { Log } from '../../base/log.js';
 import { isLoopback, type Address } from '../address.js';
 import type { Parts } from '../deps.js';
-import { fingerprint, knownHostsLine } from '../known-hosts.js';
+import { knownHostsLine } from '../known-hosts.js';
 import { listenAddress, option, wholeNumber, withCommonOptions, type CommonOptions } from '../option.js';
 import { readSecretFile } from '../secrets.js';
 import { serve } from '../serve.js';
@@ -44,15 +44,16 @@ export function demoCommand(parts: Parts, exit: (code: number) => void): Command
           uri: `ws://127.0.0.1:${relay.address.port}/v5/iot/tunnels/${tunnel.tunnel_id}/${name}`,
           ...{ token, ca: undefined, insecure: false },
         });
-        const target = { kind: 'local', user, password } as const;
+        const target = { kind: 'local', password } as const;
         const { profile, seed } = options;
-        keep(await parts.startAgent({ tunnel: leg('device-connect', tunnel.device_token), target, profile, seed, faults: [], log: log.child({ part: 'device' }) }));
+        const agent = keep(await parts.startAgent({ tunnel: leg('device-connect', tunnel.device_token), target, profile, seed, faults: [], log: log.child({ part: 'device' }) }));
+        await agent.opened;
         const bridge = keep(
           await parts.startBridge({ ...serverSettings(options), tunnel: leg('source-connect', tunnel.source_token), listen: options.listen, keys: undefined, log: log.child({ part: 'bridge' }) }),
         );
-        const hostKeyFingerprint = fingerprint(bridge.hostKey);
+        const { publicKey, fingerprint: hostKeyFingerprint } = bridge.hostKey;
         return {
-          ready: { ...bridge.address, user, hostKeyFingerprint, knownHosts: knownHostsLine(bridge.address, bridge.hostKey) },
+          ready: { ...bridge.address, user, hostKeyFingerprint, knownHosts: knownHostsLine(bridge.address, publicKey) },
           announcement: announcement(bridge.address, user, given === undefined ? password : undefined, hostKeyFingerprint),
         };
       }),

@@ -1,4 +1,3 @@
-import { userInfo } from 'node:os';
 import { Command } from 'commander';
 import { PROFILE_NAMES, type ProfileName } from '../../agent/profiles.js';
 import { Fault } from '../../base/errors.js';
@@ -36,7 +35,9 @@ export function deviceCommand(parts: Parts, exit: (code: number) => void): Comma
       await serve(options, async (log, keep) => {
         const target = await deviceTarget(options, log);
         const tunnel = await tunnelSettings(options, command, log);
-        keep(await parts.startAgent({ tunnel, target, profile: options.profile, seed: options.seed, faults: options.fault ?? [], log }));
+        const { profile, seed, fault: faults = [] } = options;
+        const agent = keep(await parts.startAgent({ tunnel, target, profile, seed, faults, log }));
+        await agent.opened;
         return { ready: {} };
       }),
     );
@@ -52,5 +53,5 @@ async function deviceTarget(options: DeviceOptions, log: Log): Promise<AgentSett
   if (options.passwordFile === '-' && options.tokenFile === '-') throw new Fault('USAGE', 'standard input can hold only one of the token and the password');
   const secret = await readSecretFile(options.passwordFile, 'the device password');
   if (secret.warning !== undefined) log.warn(secret.warning);
-  return { kind: 'local', user: userInfo().username, password: secret.value };
+  return { kind: 'local', password: secret.value };
 }

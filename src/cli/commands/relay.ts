@@ -1,11 +1,12 @@
 import { Command } from 'commander';
 import { Fault } from '../../base/errors.js';
-import { formatAddress, type Address } from '../address.js';
+import { parseTunnels } from '../../relay/config.js';
+import type { Address } from '../address.js';
 import type { Parts } from '../deps.js';
+import { readText } from '../files.js';
 import { listenAddress, option, wholeNumber, withCommonOptions, type CommonOptions } from '../option.js';
 import { serve } from '../serve.js';
-import { checkListen, readText } from '../shared-options.js';
-import { readTunnelsFile } from '../tunnels-file.js';
+import { checkListen } from '../shared-options.js';
 
 interface RelayOptions extends CommonOptions {
   listen: Address;
@@ -29,9 +30,8 @@ export function relayCommand(parts: Parts, exit: (code: number) => void): Comman
     exit(
       await serve(options, async (log, keep) => {
         checkListen(options.listen, options, log);
-        const tunnels = await readTunnelsFile(options.tunnels);
+        const tunnels = parseTunnels(await readText(options.tunnels, 'the tunnels file'), options.tunnels);
         const relay = keep(await parts.startRelay({ listen: options.listen, tunnels, tls: await tls(options), delayMs: options.delay, log }));
-        log.info({ address: formatAddress(relay.address), tunnels: tunnels.length }, 'relay is ready');
         return { ready: relay.address };
       }),
     );

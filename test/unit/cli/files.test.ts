@@ -1,10 +1,8 @@
 import { readdir, readFile, stat, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterAll, describe, expect, test } from 'vitest';
-import { fingerprint, knownHostsLine } from '../../../src/cli/known-hosts.js';
+import { knownHostsLine } from '../../../src/cli/known-hosts.js';
 import { writeReadyFile } from '../../../src/cli/ready-file.js';
-import { stateDir } from '../../../src/cli/shared-options.js';
-import { parseTunnels, readTunnelsFile } from '../../../src/cli/tunnels-file.js';
 import { Scope } from '../../support/scope.js';
 
 const scope = new Scope();
@@ -49,42 +47,4 @@ describe('a known_hosts line', () => {
   ])('for %j begins with %s', (address, hosts) => {
     expect(knownHostsLine(address, key)).toBe(`${hosts} ${key.replace(' comment', '')}`);
   });
-
-  test('has the fingerprint that ssh-keygen -l prints', () => {
-    // printf '%s\n' "$key" | ssh-keygen -l -f -
-    expect(fingerprint(key)).toBe('SHA256:lk5KGkT0gWoaNw3LG0z5350PmvfdpdrSb34/ZcrpQ9M');
-  });
-});
-
-describe('the tunnels file', () => {
-  const good = { tunnel_id: 'a-1', device_id: 'd', source_token: 's3cret', device_token: 't0ken' };
-
-  test('is a list of tunnels; further fields are ignored', () => {
-    expect(parseTunnels([{ ...good, comment: 'x' }], 'f')).toEqual([good]);
-  });
-
-  test.each([
-    [{}, 'must hold a JSON list'],
-    [[], 'must hold a JSON list'],
-    [[null], 'no object at entry 1'],
-    [[good, { ...good, tunnel_id: 'b', device_token: 5 }], 'needs a string "device_token" in entry 2'],
-    [[{ ...good, source_token: '' }], 'needs a string "source_token" in entry 1'],
-    [[{ ...good, tunnel_id: 'a/b' }], 'tunnel_id in entry 1 that is not'],
-    [[good, good], 'names tunnel_id a-1 twice'],
-  ])('%# is refused with entry and field, without a token', (list, reason) => {
-    expect(() => parseTunnels(list, 'f')).toThrow(expect.objectContaining({ code: 'USAGE', message: expect.stringContaining(reason) }));
-    expect(() => parseTunnels(list, 'f')).not.toThrow(/s3cret|t0ken/);
-  });
-
-  test('that is not JSON is refused without showing its text', async () => {
-    const path = join(await scope.tempDir(), 'tunnels.json');
-    await writeFile(path, '[{"source_token": s3cret}]');
-    await expect(readTunnelsFile(path)).rejects.toMatchObject({ code: 'USAGE', message: `the tunnels file ${path} is not JSON.` });
-  });
-});
-
-test('the state folder follows XDG_STATE_HOME when it is absolute', () => {
-  expect(stateDir({ XDG_STATE_HOME: '/var/x' })).toBe('/var/x/iotda-ssh');
-  expect(stateDir({ XDG_STATE_HOME: 'relative' })).toMatch(/^\/.*\/\.local\/state\/iotda-ssh$/);
-  expect(stateDir({})).toMatch(/^\/.*\/\.local\/state\/iotda-ssh$/);
 });
