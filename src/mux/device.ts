@@ -74,6 +74,7 @@ export interface Channel {
   /**
    * Nobody reads standard output any more (eow@openssh.com): close its reading end on the device, so
    * that the writer gets SIGPIPE. Output still on its way is dropped; outcome, eof and closed follow.
+   * For a socket: receive no more, deliver what was written, and be closed once end() took effect.
    */
   closeOutput(): void;
   resize(size: WindowSize): void;
