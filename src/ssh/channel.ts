@@ -15,8 +15,10 @@ export interface ChannelHandler {
   eof(): void;
   /** A channel request; true means it is granted. */
   request(type: string, body: WireReader): boolean;
-  /** The client closed the channel or is gone. Called once, unless we closed first. */
-  gone(): void;
+  /** The client closed the channel. Called once, unless we closed first or the client was lost. */
+  closed(): void;
+  /** The connection is gone, with the channel open. Called at most once, never after closed(). */
+  lost(): void;
   /** The device took `bytes` of output: see Channel.consumed in mux/device.ts. */
   consumed(bytes: number): void;
 }
@@ -101,7 +103,7 @@ export class SshChannel {
     if (this.#closeSeen) return;
     this.#closeSeen = true;
     if (!this.out.closeSent) {
-      this.#handler.gone();
+      this.#handler.closed();
       this.out.abandon();
     }
     this.#maybeForget();
@@ -120,7 +122,7 @@ export class SshChannel {
     this.out.discard();
     if (this.#closeSeen) return;
     this.#closeSeen = true;
-    this.#handler.gone();
+    this.#handler.lost();
   }
 
   /** As sshd: a tenth of the window too much is forgiven, more ends the connection. */

@@ -51,8 +51,13 @@ export class DirectForward implements ChannelHandler {
     this.#pipe?.eof();
   }
 
-  gone(): void {
-    this.#pipe?.gone();
+  closed(): void {
+    this.#pipe?.finish();
+  }
+
+  lost(): void {
+    if (this.#pipe?.clientEnded === true) this.#pipe.finish();
+    else this.#pipe?.gone();
   }
 
   consumed(bytes: number): void {

@@ -177,8 +177,13 @@ class IncomingForward implements ChannelHandler {
     this.#pipe?.eof();
   }
 
-  gone(): void {
-    this.#pipe?.gone();
+  closed(): void {
+    this.#pipe?.finish();
+  }
+
+  lost(): void {
+    if (this.#pipe?.clientEnded === true) this.#pipe.finish();
+    else this.#pipe?.gone();
   }
 
   consumed(bytes: number): void {

@@ -5,6 +5,7 @@
 import type { Fault } from '../base/errors.js';
 import type { Channel, ChannelEvents, Outcome, Refusal } from '../mux/device.js';
 import type { SshChannel } from './channel.js';
+import { DELIVERY_MS } from './limits.js';
 
 export interface PipeHooks {
   opened(): void;
@@ -24,6 +25,7 @@ export class Pipe {
   #blocked = false;
   #clientEnded = false;
   #over = false;
+  #delivery: NodeJS.Timeout | undefined;
 
   constructor(ssh: SshChannel, hooks: PipeHooks) {
     this.#ssh = ssh;
@@ -59,6 +61,7 @@ export class Pipe {
     outcome: (outcome: Outcome) => this.#ssh.out.outcome(outcome),
     eof: () => this.#ssh.out.eof(),
     closed: (fault) => {
+      clearTimeout(this.#delivery);
       if (this.#over) return;
       this.#over = true;
       if (fault === undefined) this.#ssh.out.eof();
@@ -84,10 +87,30 @@ export class Pipe {
     this.#device?.end();
   }
 
+  /** The client is gone: the program behind the channel is hung up. */
   gone(): void {
     if (this.#over) return;
     this.#over = true;
     this.#device?.close();
+  }
+
+  /**
+   * The client is done with a socket. Clients send EOF and CLOSE in one go, or even leave, while their
+   * last bytes are still on the way to the device: those are delivered, as sshd does.
+   */
+  finish(): void {
+    if (this.#over) return;
+    this.eof();
+    this.#over = true;
+    const device = this.#device;
+    if (device === undefined) return;
+    device.closeOutput();
+    this.#delivery = setTimeout(() => device.close(), DELIVERY_MS).unref();
+  }
+
+  /** Whether the client said that it sends no more. */
+  get clientEnded(): boolean {
+    return this.#clientEnded;
   }
 
   consumed(bytes: number): void {

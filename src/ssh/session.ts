@@ -74,7 +74,11 @@ export class Session implements ChannelHandler {
     this.#pipe?.eof();
   }
 
-  gone(): void {
+  closed(): void {
+    this.#pipe?.gone();
+  }
+
+  lost(): void {
     this.#pipe?.gone();
   }
 

@@ -270,7 +270,12 @@ function socketChannel(socket: net.Socket, events: ChannelEvents, connecting: bo
       credit += bytes;
       if (wasOut && credit > 0) socket.resume();
     },
-    closeOutput: () => {},
+    closeOutput: () => {
+      socket.removeAllListeners('data');
+      socket.resume();
+      if (socket.writableFinished) socket.destroy();
+      else socket.once('finish', () => socket.destroy());
+    },
     resize: () => {},
     signal: () => {},
     close: () => socket.destroy(),
