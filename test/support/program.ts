@@ -145,15 +145,23 @@ export function run(file: string, args: readonly string[], options: StartOptions
   return new Program(file, args, { timeoutMs: RUN_MS, ...options }).done;
 }
 
-/** Living processes that descend from `program`, or that belong to the user id, as "pid command". */
-export async function survivors(of: { mark?: string; uid?: number }): Promise<string[]> {
+/** Whose processes: by a program's mark, by text in their environment, or by user id. */
+export interface Whose {
+  mark?: string;
+  environment?: string;
+  uid?: number;
+}
+
+/** Living processes of `of`, as "pid command". A login starts with a fresh environment, without marks. */
+export async function survivors(of: Whose): Promise<string[]> {
   const found: string[] = [];
   for (const pid of await readdir('/proc')) {
     if (!/^\d+$/.test(pid)) continue;
     try {
       const state = (await readFile(`/proc/${pid}/stat`, 'latin1')).replace(/^.*\) /s, '')[0];
       if (state === 'Z' || state === 'X') continue;
-      const marked = of.mark !== undefined && (await readFile(`/proc/${pid}/environ`, 'latin1')).includes(`${MARK}=${of.mark}`);
+      const environment = await readFile(`/proc/${pid}/environ`, 'latin1');
+      const marked = (of.mark !== undefined && environment.includes(`${MARK}=${of.mark}`)) || (of.environment !== undefined && environment.includes(of.environment));
       const owned = of.uid !== undefined && (await stat(`/proc/${pid}`)).uid === of.uid;
       if (!marked && !owned) continue;
       const command = (await readFile(`/proc/${pid}/cmdline`, 'latin1')).replaceAll('\0', ' ').slice(0, 200);
@@ -166,7 +174,7 @@ export async function survivors(of: { mark?: string; uid?: number }): Promise<st
 }
 
 /** Fails when a process of `of` is still alive after the deadline. */
-export async function expectNoSurvivors(of: { mark?: string; uid?: number }, deadlineMs?: number): Promise<void> {
+export async function expectNoSurvivors(of: Whose, deadlineMs?: number): Promise<void> {
   let last: string[] = [];
   try {
     await waitFor('all processes to end', async () => (last = await survivors(of)).length === 0, deadlineMs);

@@ -36,6 +36,8 @@ export interface StackOptions extends UserOptions {
   relayArgs?: readonly string[];
   deviceArgs?: readonly string[];
   bridgeArgs?: readonly string[];
+  /** Variables of the bridge that need to know the throwaway user. */
+  bridgeEnv?: (account: ThrowawayUser) => Record<string, string>;
 }
 
 /** A running stack. Also a `Target`: give it to `ssh()`. */
@@ -99,7 +101,7 @@ export async function startStack(scope: Scope, options: StackOptions = {}): Prom
       ...(options.bridgeArgs ?? []),
     ],
     // A host key of this stack's own, never the operator's.
-    { env: { XDG_STATE_HOME: dir } },
+    { env: { ...options.bridgeEnv?.(account), XDG_STATE_HOME: dir } },
   );
   const knownHosts = join(dir, 'known_hosts');
   await writeFile(knownHosts, `${bridge.ready.knownHosts}\n`);
