@@ -20,7 +20,7 @@ export interface LegStats {
   bytesIn: number;
   framesOut: number;
   bytesOut: number;
-  /** Messages from this leg that found no peer, or that onFrame dropped. */
+  /** Messages from this leg that found no peer, pings not answered, and what onFrame dropped. */
   framesDropped: number;
   /** True while this leg is not read because the other one takes nothing. */
   paused: boolean;
@@ -121,7 +121,9 @@ export class Exchange {
     }
     const ping = pingId(bytes);
     if (ping !== undefined) {
-      this.#tell(name, { operation: 'pong', requestId: ping });
+      // A leg that asks without reading the answers must not pile them up here.
+      if (this.#sides[name].leg?.full === true) stats.framesDropped++;
+      else this.#tell(name, { operation: 'pong', requestId: ping });
       return;
     }
     const peer = this.#sides[other(name)].leg;

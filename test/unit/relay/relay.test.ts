@@ -223,6 +223,22 @@ describe('limits', () => {
     await vi.waitFor(() => expect(stats().device.paused).toBe(false), { timeout: 10_000 });
   });
 
+  it('stops answering the pings of a leg that does not read the answers', async () => {
+    const { source } = await pair();
+    source.ws.pause();
+    const ping = Buffer.from('{"operation_type":"ping"}');
+    let sent = 0;
+    while (stats().source.framesDropped === 0) {
+      for (let burst = 0; burst < 5_000; burst++) source.send(ping);
+      sent += 5_000;
+      await vi.waitFor(() => expect(stats().source.framesIn).toBe(sent), { timeout: 10_000 });
+    }
+    const answered = stats().source.framesOut;
+    source.send(ping);
+    await vi.waitFor(() => expect(stats().source.framesIn).toBe(sent + 1), { timeout: 10_000 });
+    expect(stats().source.framesOut).toBe(answered);
+  });
+
   it('reads a device again when the source that did not read goes away', async () => {
     const { source, device } = await pair();
     source.ws.pause();
