@@ -1,0 +1,506 @@
+import { randomBytes } from 'node:crypto';
+import { Fault } from '../../base/errors.js';
+import type { Log } from '../../base/log.js';
+import type { Carrier } from '../../link/carrier.js';
+import type { Backend, Boot } from '../../mux/backend.js';
+import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../../mux/device.js';
+import { Account } from './account.js';
+import { ShChannel } from './channel.js';
+import { SUM_TOOLS } from './checksum.js';
+import { decodeSegment, type Encoding } from './encoding.js';
+import { programLines } from './program.js';
+import { plan } from './requests.js';
+import { RecordScanner } from './scanner.js';
+import { start } from './start.js';
+import { Uplink } from './uplink.js';
+import { EXIT_RECORD_CHARS, escapeForPrintf, SCRIPT_INLINE_CHARS, type SegmentStream, type ShRecord, STREAM_SEGMENTS } from './wire.js';
+import { FrameWriter } from './writer.js';
+
+/** Acknowledgement of output waits so long for company: command frames are dear. */
+const ACK_DELAY_MS = 200;
+/** A hole in a stream is asked for after this; the device does not reorder by much. */
+const HOLE_MS = 150;
+/** How often holes, silent inputs and keepalives are looked at while channels are open. */
+const TICK_MS = 100;
+/** Silence after which the device is asked whether it is still there, while channels are open. */
+const KEEPALIVE_MS = 20_000;
+/** First and longest wait before the device is asked how much standard input it has taken. */
+const POLL_MIN_MS = 2_000;
+const POLL_MAX_MS = 60_000;
+/** How often the end is announced until the device confirms. */
+const BYE_MS = 500;
+/** Bytes of one piece of a blob. */
+const BLOB_BYTES = 24 * 1024;
+/** Most characters of an account note; longer ones are split. */
+const NOTE_CHARS = 900;
+/** A socket through nc counts as open when it has not failed for so long after its start. */
+const CONNECT_GRACE_MS = 500;
+/** Share of the grace after which an idle device hears from us. */
+const GRACE_SHARE = 3;
+
+export interface ShBackendOptions {
+  /** Seconds that commands on the device live on without a bridge. */
+  graceSeconds: number;
+  /** Directory on the device for the helper's state, tried before the usual ones. */
+  stateDir?: string;
+  log: Log;
+}
+
+/** The sh tier: everything with POSIX sh and BusyBox-class tools (wire.ts has the protocol). */
+export class ShBackend implements Backend {
+  readonly #tag = `s${randomBytes(6).toString('hex')}`;
+  readonly #options: ShBackendOptions;
+  readonly #log: Log;
+  readonly #channels = new Map<number, ShChannel>();
+  readonly #writer: FrameWriter;
+  readonly #uplink: Uplink;
+  readonly #account = new Account();
+  readonly #dirty = new Set<ShChannel>();
+  readonly #lines: readonly string[];
+  #facts: Readonly<Record<string, string>> | undefined;
+  #info: DeviceInfo | undefined;
+  #nextChannel = 1;
+  #free: number[] = [];
+  #attached = false;
+  #carrier: Carrier | undefined;
+  #noteTimer: NodeJS.Timeout | undefined;
+  #noteAt = Number.POSITIVE_INFINITY;
+  #ticker: NodeJS.Timeout | undefined;
+  #keepalive: NodeJS.Timeout | undefined;
+  #heardAt = 0;
+  #pingId = 0;
+  #pingSince: number | undefined;
+  #pollMs = POLL_MIN_MS;
+  #asked = new Map<string, number>();
+  #segmentBytes = 0;
+  #turn = 0;
+  #ended: Fault | undefined;
+  #byeHeard: (() => void) | undefined;
+  onEnd: (fault: Fault) => void = () => undefined;
+
+  constructor(options: ShBackendOptions) {
+    this.#options = options;
+    this.#log = options.log;
+    this.#writer = new FrameWriter(() => {
+      if (Number.isFinite(this.#noteAt)) this.#tellAccount();
+    });
+    this.#uplink = new Uplink(this.#tag, {
+      write: (text) => {
+        this.#writer.write(text);
+      },
+      room: () => {
+        this.#pump();
+      },
+    });
+    this.#lines = programLines({
+      tag: this.#tag,
+      name: `.iotda-${randomBytes(9).toString('hex')}`,
+      graceSeconds: options.graceSeconds,
+      stateDir: options.stateDir ?? '',
+    });
+    this.#segmentBytes = this.#account.segmentBytes;
+  }
+
+  get info(): DeviceInfo {
+    if (this.#info === undefined) throw new Fault('INTERNAL', 'The device was used before its helper had started.');
+    return this.#info;
+  }
+
+  get channels(): number {
+    return this.#channels.size;
+  }
+
+  get rttMs(): number {
+    return this.#uplink.srtt;
+  }
+
+  /** The helper's directory on the device, once it runs. */
+  get directory(): string | undefined {
+    return this.#facts?.['dir'];
+  }
+
+  owedMs(): number {
+    if (!this.#attached) return 0;
+    let since = Math.min(this.#uplink.owedSince ?? Number.POSITIVE_INFINITY, this.#pingSince ?? Number.POSITIVE_INFINITY);
+    for (const channel of this.#channels.values()) {
+      since = Math.min(since, channel.streams.o.holeSince ?? since, channel.streams.e.holeSince ?? since);
+    }
+    return Number.isFinite(since) ? Math.max(0, performance.now() - Math.max(since, this.#heardAt)) : 0;
+  }
+
+  nudge(): void {
+    if (!this.#attached) return;
+    this.#ping();
+    this.#uplink.nudge();
+  }
+
+  async attach(carrier: Carrier, boot: Boot, signal: AbortSignal): Promise<void> {
+    if (this.#ended !== undefined) throw this.#ended;
+    this.#uplink.pause();
+    const started = await start(
+      carrier,
+      boot,
+      {
+        tag: this.#tag,
+        lines: this.#lines,
+        directory: this.directory,
+        // Output of a surviving command that is faster than the front's greeting.
+        take: (record) => {
+          if (this.#facts !== undefined) this.#take(record);
+        },
+      },
+      signal,
+    );
+    if (started.hello !== undefined && this.#facts === undefined) this.#introduce(started.hello);
+    const scanner = new RecordScanner(this.#tag, (record) => {
+      this.#take(record);
+    });
+    carrier.onText = (bytes) => {
+      scanner.feed(bytes);
+    };
+    this.#carrier = carrier;
+    this.#attached = true;
+    this.#pingSince = undefined;
+    this.#heardAt = performance.now();
+    this.#account.restart();
+    this.#asked.clear();
+    this.#writer.use(carrier);
+    for (const channel of this.#channels.values()) this.#dirty.add(channel);
+    this.#noteSoon(0);
+    this.#uplink.resume(started.last);
+    this.#tickIfNeeded();
+    this.#pump();
+    this.#keepalive ??= setInterval(() => {
+      this.#ping();
+    }, (this.#options.graceSeconds * 1000) / GRACE_SHARE).unref();
+  }
+
+  detach(cause: Error): void {
+    if (!this.#attached) return;
+    this.#attached = false;
+    this.#log.debug({ cause: cause.message, channels: this.#channels.size }, 'sh helper: the carrier is gone; commands on the device go on');
+    if (this.#carrier !== undefined) this.#carrier.onText = () => undefined;
+    this.#carrier = undefined;
+    this.#writer.use(undefined);
+    this.#uplink.pause();
+    this.#pingSince = undefined;
+  }
+
+  open(request: OpenRequest, events: ChannelEvents): Channel {
+    const number = this.#nextChannel;
+    this.#nextChannel += 1;
+    const planned = plan(request, this.#facts ?? {});
+    const channel = new ShChannel(number, events, {
+      submit: (item, done, failed) => {
+        this.#uplink.submit(item, done, failed);
+        this.#tickIfNeeded();
+      },
+      wake: () => {
+        this.#dirty.add(channel);
+        this.#noteSoon(ACK_DELAY_MS);
+        this.#pump();
+      },
+      finished: (ended, free) => {
+        this.#channels.delete(ended);
+        this.#dirty.delete(channel);
+        if (!free) return;
+        this.#free.push(ended);
+        this.#noteSoon(ACK_DELAY_MS);
+      },
+    }, planned.kind === 'run' && planned.process);
+    const ended = this.#ended;
+    if (ended !== undefined || planned.kind === 'refuse') {
+      const reason = planned.kind === 'refuse' ? planned.reason : { code: 'connect-failed' as const, message: ended?.message ?? '' };
+      queueMicrotask(() => {
+        channel.refuse(reason);
+      });
+      return channel;
+    }
+    this.#channels.set(number, channel);
+    this.#launch(channel, planned.script, planned.terminal, planned.process);
+    return channel;
+  }
+
+  listen(_request: ListenRequest, events: ListenerEvents): Listener {
+    queueMicrotask(() => {
+      events.refused({ code: 'unsupported', message: 'This device runs the sh tier, which cannot listen for connections.' });
+    });
+    return { close: () => undefined };
+  }
+
+  async shutdown(fault: Fault, signal: AbortSignal): Promise<void> {
+    this.#ended ??= fault;
+    for (const channel of [...this.#channels.values()]) channel.fail(fault);
+    this.#stopTimers();
+    if (this.#attached && !signal.aborted) {
+      await new Promise<void>((resolve) => {
+        const bye = (): void => {
+          this.#uplink.note('b');
+        };
+        const timer = setInterval(bye, BYE_MS);
+        const finish = (): void => {
+          clearInterval(timer);
+          signal.removeEventListener('abort', finish);
+          resolve();
+        };
+        this.#byeHeard = finish;
+        signal.addEventListener('abort', finish);
+        bye();
+      });
+    }
+    this.detach(fault);
+  }
+
+  #introduce(hello: string): void {
+    const text = (decodeSegment(hello, 'b64') ?? Buffer.alloc(0)).toString();
+    const hex = (decodeSegment(hello, 'hex') ?? Buffer.alloc(0)).toString();
+    const facts = Object.fromEntries(
+      (hex.startsWith('dir=') ? hex : text)
+        .split('\n')
+        .map((line) => line.split('='))
+        .filter(([name]) => name !== undefined && name !== '')
+        .map(([name, ...value]) => [name, value.join('=')]),
+    ) as Record<string, string>;
+    this.#facts = facts;
+    const sum = SUM_TOOLS.find((tool) => tool === facts['sum']) ?? 'cksum';
+    this.#uplink.useChecksum(sum);
+    this.#info = {
+      tier: 'sh',
+      detail: `POSIX sh with ${sum} and ${facts['enc'] ?? ''} on ${facts['system'] ?? 'an unknown system'}`,
+      user: facts['user'] ?? '',
+      home: facts['home'] ?? '/',
+      shell: facts['shell'] ?? '/bin/sh',
+    };
+    this.#log.debug({ facts }, 'sh helper: started');
+  }
+
+  #launch(channel: ShChannel, script: Buffer, terminal: boolean, process: boolean): void {
+    const text = escapeForPrintf(script);
+    const blocks = this.#facts?.['blocks'] === 'yes';
+    const asBlob = blocks && text.length > SCRIPT_INLINE_CHARS;
+    if (asBlob) {
+      for (let at = 0; at < script.length; at += BLOB_BYTES) {
+        this.#uplink.submit({ kind: 'block', channel: 0, slot: 0, bytes: script.subarray(at, at + BLOB_BYTES) });
+      }
+    }
+    const started = (): void => {
+      if (process) channel.opened();
+      // Without a word from nc there is no telling when it is connected; failing takes it a moment.
+      else setTimeout(() => { channel.opened(); }, CONNECT_GRACE_MS).unref();
+    };
+    this.#uplink.submit({ kind: 'line', body: `x ${channel.number} ${terminal ? 't' : 'p'} ${asBlob ? '@' : text}` }, started, () => {
+      channel.refuse({ code: 'resource', message: 'The device has no room for another channel: its memory or file system is full.' });
+    });
+    this.#tickIfNeeded();
+    this.#pump();
+  }
+
+  #take(record: ShRecord): void {
+    const now = performance.now();
+    this.#heardAt = now;
+    switch (record.type) {
+      case 'a':
+        this.#uplink.acknowledged(record.value);
+        return;
+      case 'n':
+        this.#uplink.outOfStep(record.value);
+        return;
+      case 'A':
+        return;
+      case 'F':
+        this.#uplink.impossible(record.value);
+        return;
+      case 'c':
+        this.#channels.get(record.channel)?.taken(record.taken);
+        this.#pollMs = POLL_MIN_MS;
+        return;
+      case 'p':
+        if (record.id === this.#pingId) this.#pingSince = undefined;
+        for (const [number, count] of record.taken) this.#channels.get(number)?.taken(count);
+        return;
+      case 'o':
+      case 'e':
+        this.#segment(record.type, record, now);
+        return;
+      case 'x':
+        this.#exit(record, now);
+        return;
+      case 'b':
+        this.#byeHeard?.();
+        return;
+      default:
+        return;
+    }
+  }
+
+  #segment(stream: SegmentStream, record: { channel: number; index: number; text: string }, now: number): void {
+    const channel = this.#channels.get(record.channel);
+    if (channel === undefined) {
+      this.#forgotten(record.channel);
+      return;
+    }
+    const bytes = decodeSegment(record.text, (this.#facts?.['enc'] ?? 'b64') as Encoding);
+    if (bytes === undefined) return;
+    this.#dirty.add(channel);
+    if (!channel.segment(stream, record.index, bytes, now)) {
+      // Known already: our acknowledgement was lost, or crossed it.
+      this.#noteSoon(ACK_DELAY_MS);
+      return;
+    }
+    this.#account.arrived(record.text.length);
+    const { arrived } = channel.streams[stream];
+    const waiting = this.#account.untold > this.#account.window / 3 || (arrived % (STREAM_SEGMENTS / 2) === 0 && record.text.length > NOTE_CHARS);
+    this.#noteSoon(waiting ? 0 : ACK_DELAY_MS);
+  }
+
+  #exit(record: Extract<ShRecord, { type: 'x' }>, now: number): void {
+    const channel = this.#channels.get(record.channel);
+    if (channel === undefined) {
+      this.#forgotten(record.channel);
+      return;
+    }
+    if (channel.exited(record, now)) this.#account.arrived(EXIT_RECORD_CHARS);
+  }
+
+  /** Told again of a channel whose end we have seen: the device has not heard so yet. */
+  #forgotten(number: number): void {
+    if (this.#uplink.idle && !this.#free.includes(number) && number < this.#nextChannel) this.#free.push(number);
+    this.#noteSoon(ACK_DELAY_MS);
+  }
+
+  #noteSoon(delay: number): void {
+    const at = performance.now() + delay;
+    if (at >= this.#noteAt) return;
+    this.#noteAt = at;
+    clearTimeout(this.#noteTimer);
+    this.#noteTimer = setTimeout(() => {
+      this.#tellAccount();
+    }, delay);
+    this.#noteTimer.unref();
+  }
+
+  /** Writes what the device needs to know of its output: arrived, granted, lost. */
+  #tellAccount(): void {
+    clearTimeout(this.#noteTimer);
+    this.#noteAt = Number.POSITIVE_INFINITY;
+    if (!this.#attached) return;
+    for (const number of this.#free.splice(0)) this.#uplink.submit({ kind: 'line', body: `z ${number}` });
+    if (this.#account.segmentBytes !== this.#segmentBytes) {
+      this.#segmentBytes = this.#account.segmentBytes;
+      this.#uplink.submit({ kind: 'line', body: `n ${this.#segmentBytes}` });
+    }
+    const now = performance.now();
+    const groups: string[] = [];
+    for (const channel of this.#dirty) {
+      for (const name of ['o', 'e'] as const) {
+        const { arrived, granted } = channel.streams[name];
+        if (granted > STREAM_SEGMENTS || arrived > 0) groups.push(`${channel.number} ${name} ${arrived} ${granted}`);
+      }
+    }
+    this.#dirty.clear();
+    groups.push(...this.#holes(now));
+    if (groups.length === 0 && this.#account.untold === 0) return;
+    const seconds = Math.max(2, Math.ceil((2 * this.#uplink.srtt + 1_000) / 1_000));
+    const head = `k ${this.#account.received} ${this.#account.window} ${seconds}`;
+    let line = head;
+    for (const group of groups) {
+      if (line.length + group.length > NOTE_CHARS) {
+        this.#uplink.note(line);
+        line = head;
+      }
+      line += ` ${group}`;
+    }
+    this.#uplink.note(line);
+    this.#account.told();
+  }
+
+  /** Segments that are overdue and were not asked for just now. */
+  #holes(now: number): string[] {
+    const again = Math.max(1_000, 2 * this.#uplink.srtt + 500);
+    const groups: string[] = [];
+    for (const channel of this.#channels.values()) {
+      for (const name of ['o', 'e'] as const) {
+        const stream = channel.streams[name];
+        if (stream.holeSince === undefined || now - stream.holeSince < HOLE_MS) continue;
+        for (const index of stream.missing()) {
+          const key = `${channel.number}/${name}.${index}`;
+          if (now - (this.#asked.get(key) ?? Number.NEGATIVE_INFINITY) < again) continue;
+          this.#asked.set(key, now);
+          this.#account.lost(now);
+          groups.push(`! ${channel.number}/${name}.${index % STREAM_SEGMENTS}`);
+        }
+      }
+    }
+    return groups;
+  }
+
+  #pump(): void {
+    if (!this.#attached) return;
+    const blocks = this.#facts?.['blocks'] === 'yes';
+    const channels = [...this.#channels.values()];
+    let quiet = 0;
+    while (channels.length > 0 && quiet < channels.length && this.#uplink.roomy) {
+      this.#turn = (this.#turn + 1) % channels.length;
+      const item = channels[this.#turn]?.nextInput(this.#uplink.blockBytes, blocks);
+      if (item === undefined) quiet += 1;
+      else {
+        quiet = 0;
+        this.#uplink.submit(item);
+      }
+    }
+  }
+
+  #tickIfNeeded(): void {
+    if (this.#ticker !== undefined || this.#ended !== undefined) return;
+    this.#ticker = setInterval(() => {
+      this.#tick();
+    }, TICK_MS).unref();
+  }
+
+  #tick(): void {
+    if (this.#channels.size === 0 && this.#uplink.idle) {
+      clearInterval(this.#ticker);
+      this.#ticker = undefined;
+      this.#asked.clear();
+      return;
+    }
+    if (!this.#attached) return;
+    const now = performance.now();
+    let holes = false;
+    let stuck = false;
+    for (const channel of this.#channels.values()) {
+      for (const stream of [channel.streams.o, channel.streams.e]) {
+        if (stream.holeSince !== undefined && now - stream.holeSince >= HOLE_MS) holes = true;
+      }
+      if (channel.inputStuck) {
+        channel.fullSince ??= now;
+        if (now - channel.fullSince >= this.#pollMs) stuck = true;
+      }
+    }
+    if (holes) {
+      const overdue = this.#holes(now);
+      if (overdue.length > 0) this.#uplink.note(`k ${this.#account.received} ${this.#account.window} 2 ${overdue.slice(0, 30).join(' ')}`);
+    }
+    if (this.#pingSince !== undefined) return;
+    if (stuck) {
+      this.#pollMs = Math.min(POLL_MAX_MS, this.#pollMs * 2);
+      for (const channel of this.#channels.values()) channel.fullSince = undefined;
+      this.#ping();
+    } else if (now - this.#heardAt >= KEEPALIVE_MS) this.#ping();
+  }
+
+  #ping(): void {
+    if (!this.#attached) return;
+    this.#pingId = (this.#pingId + 1) % 1_000_000_000;
+    this.#pingSince ??= performance.now();
+    this.#uplink.note(`p ${this.#pingId}`);
+  }
+
+  #stopTimers(): void {
+    clearInterval(this.#ticker);
+    clearInterval(this.#keepalive);
+    clearTimeout(this.#noteTimer);
+    this.#ticker = undefined;
+    this.#keepalive = undefined;
+  }
+}

@@ -1,0 +1,259 @@
+import type { Fault } from '../../base/errors.js';
+import type { Channel, ChannelEvents, Outcome, Refusal, WindowSize } from '../../mux/device.js';
+import { OutputStream } from './output.js';
+import type { UpItem } from './uplink.js';
+import { escapeForPrintf, INLINE_CHARS, INPUT_SLOTS, type SegmentStream } from './wire.js';
+
+/** Standard input held for one channel before write() asks to wait, in bytes. */
+export const INPUT_QUEUE_BYTES = 64 * 1024;
+/** Raw bytes of an inline item when every one of them has to be escaped. */
+const INLINE_WORST_BYTES = Math.floor(INLINE_CHARS / 5);
+
+/** RFC 4254 section 6.10 names by Linux number (the generic table: x86, ARM, RISC-V). */
+const SIGNALS: Readonly<Record<number, string>> = {
+  1: 'HUP', 2: 'INT', 3: 'QUIT', 4: 'ILL', 6: 'ABRT', 8: 'FPE', 9: 'KILL', 10: 'USR1', 11: 'SEGV', 12: 'USR2',
+  13: 'PIPE', 14: 'ALRM', 15: 'TERM',
+};
+const SIGNAL_NAMES = new Set([...Object.values(SIGNALS), 'CONT', 'STOP', 'TSTP', 'WINCH', 'BUS', 'TRAP']);
+
+/** What a channel needs from the engine. */
+export interface ChannelHost {
+  submit(item: UpItem, done?: () => void, failed?: () => void): void;
+  /** The channel has standard input to send, or a grant to tell. */
+  wake(): void;
+  /** Nothing more will come from this channel; `free`: the device still keeps its directory. */
+  finished(number: number, free: boolean): void;
+}
+
+/** One channel of the sh tier: a command (or nc, or sftp-server) with its pumps on the device. */
+export class ShChannel implements Channel {
+  readonly number: number;
+  readonly events: ChannelEvents;
+  readonly streams: Readonly<Record<SegmentStream, OutputStream>>;
+  readonly #host: ChannelHost;
+  readonly #process: boolean;
+  #opened = false;
+  #over = false;
+  #closing = false;
+  #mute = false;
+  /** Delivered and not yet consumed segments, in order of delivery. */
+  readonly #delivered: { stream: SegmentStream; bytes: number }[] = [];
+  #input: Buffer[] = [];
+  #inputBytes = 0;
+  #inputEnd = false;
+  #endSent = false;
+  #blocked = false;
+  #itemsSent = 0;
+  #itemsTaken = 0;
+  #exit: { status: number; signal: number } | undefined;
+  /** When the device's slots became full, in the clock's ms. */
+  fullSince: number | undefined;
+
+  constructor(number: number, events: ChannelEvents, host: ChannelHost, process: boolean) {
+    this.number = number;
+    this.events = events;
+    this.#host = host;
+    this.#process = process;
+    const stream = (name: SegmentStream): OutputStream =>
+      new OutputStream((bytes) => {
+        this.#deliver(name, bytes);
+      });
+    this.streams = { o: stream('o'), e: stream('e') };
+  }
+
+  get over(): boolean {
+    return this.#over;
+  }
+
+  opened(): void {
+    if (this.#opened || this.#over) return;
+    this.#opened = true;
+    this.events.opened();
+  }
+
+  refuse(reason: Refusal): void {
+    if (this.#over || this.#opened) return;
+    this.#over = true;
+    this.#host.finished(this.number, false);
+    this.events.refused(reason);
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.#over || this.#closing || this.#inputEnd || this.#exit !== undefined) return true;
+    if (bytes.length > 0) this.#input.push(bytes);
+    this.#inputBytes += bytes.length;
+    this.#host.wake();
+    this.#blocked = this.#inputBytes >= INPUT_QUEUE_BYTES;
+    return !this.#blocked;
+  }
+
+  end(): void {
+    if (this.#inputEnd || this.#over || this.#closing) return;
+    this.#inputEnd = true;
+    this.#host.wake();
+  }
+
+  /** The next piece of standard input, when the device has a slot for it. */
+  nextInput(blockBytes: number, blocks: boolean): UpItem | undefined {
+    if (this.#over || this.#closing || this.#endSent) return undefined;
+    if (this.#itemsSent - this.#itemsTaken >= INPUT_SLOTS) return undefined;
+    if (this.#inputBytes === 0) {
+      if (!this.#inputEnd) return undefined;
+      this.#endSent = true;
+      return { kind: 'line', body: `E ${this.number}` };
+    }
+    const slot = this.#itemsSent % INPUT_SLOTS;
+    const inlineBytes = Math.min(this.#inputBytes, INLINE_CHARS);
+    const bytes = this.#dequeue(blocks && this.#inputBytes > inlineBytes ? blockBytes : inlineBytes);
+    this.#itemsSent += 1;
+    const text = bytes.length <= INLINE_CHARS ? escapeForPrintf(bytes) : '';
+    if (bytes.length <= INLINE_CHARS && text.length <= INLINE_CHARS) return { kind: 'line', body: `i ${this.number} ${text}` };
+    if (blocks) return { kind: 'block', channel: this.number, slot, bytes };
+    this.#input.unshift(bytes.subarray(INLINE_WORST_BYTES));
+    this.#inputBytes += bytes.length - INLINE_WORST_BYTES;
+    return { kind: 'line', body: `i ${this.number} ${escapeForPrintf(bytes.subarray(0, INLINE_WORST_BYTES))}` };
+  }
+
+  /** The device took so many items of standard input in all. */
+  taken(count: number): void {
+    if (count <= this.#itemsTaken || count > this.#itemsSent) return;
+    this.#itemsTaken = count;
+    this.fullSince = undefined;
+    this.#host.wake();
+  }
+
+  /** Whether standard input waits for the device to take what it has. */
+  get inputStuck(): boolean {
+    const waiting = this.#inputBytes > 0 || (this.#inputEnd && !this.#endSent);
+    return !this.#over && waiting && this.#itemsSent - this.#itemsTaken >= INPUT_SLOTS;
+  }
+
+  consumed(bytes: number): void {
+    let left = bytes;
+    let moved = false;
+    while (left > 0) {
+      const first = this.#delivered[0];
+      if (first === undefined) break;
+      const part = Math.min(left, first.bytes);
+      first.bytes -= part;
+      left -= part;
+      if (first.bytes > 0) break;
+      this.#delivered.shift();
+      this.streams[first.stream].released();
+      moved = true;
+    }
+    if (moved) this.#host.wake();
+  }
+
+  closeOutput(): void {
+    if (this.#over || this.#closing || this.#mute) return;
+    this.#mute = true;
+    this.#host.submit({ kind: 'line', body: `O ${this.number}` });
+    this.#settle();
+  }
+
+  resize(size: WindowSize): void {
+    if (this.#over || size.rows === 0 || size.cols === 0) return;
+    this.#host.submit({ kind: 'line', body: `w ${this.number} ${size.rows} ${size.cols}` });
+  }
+
+  signal(name: string): void {
+    if (this.#over || this.#exit !== undefined || !SIGNAL_NAMES.has(name)) return;
+    this.#host.submit({ kind: 'line', body: `s ${this.number} ${name}` });
+  }
+
+  close(): void {
+    if (this.#over || this.#closing) return;
+    this.#closing = true;
+    this.#host.submit({ kind: 'line', body: `c ${this.number}` }, () => {
+      this.#finish(undefined, false);
+    });
+  }
+
+  /** One segment has arrived; false when it is old news. */
+  segment(stream: SegmentStream, index: number, bytes: Buffer, now: number): boolean {
+    if (this.#over) return false;
+    const fresh = this.streams[stream].take(index, bytes, now);
+    if (fresh) this.#settle();
+    return fresh;
+  }
+
+  exited(exit: { status: number; signal: number; out: number; err: number }, now: number): boolean {
+    if (this.#over || this.#exit !== undefined) return false;
+    this.#exit = { status: exit.status, signal: exit.signal };
+    this.streams.o.total = exit.out;
+    this.streams.e.total = exit.err;
+    this.streams.o.noteHoles(now);
+    this.streams.e.noteHoles(now);
+    this.#settle();
+    return true;
+  }
+
+  /** The device is lost for good. */
+  fail(fault: Fault): void {
+    if (!this.#opened && !this.#over && !this.#closing) this.opened();
+    this.#finish(fault, false);
+  }
+
+  #deliver(stream: SegmentStream, bytes: Buffer): void {
+    if (this.#closing || (this.#mute && stream === 'o') || bytes.length === 0) {
+      this.streams[stream].released();
+      this.#host.wake();
+      return;
+    }
+    this.opened();
+    this.#delivered.push({ stream, bytes: bytes.length });
+    this.events.data(stream === 'o' ? 'out' : 'err', bytes);
+  }
+
+  #settle(): void {
+    const exit = this.#exit;
+    if (exit === undefined || this.#over || this.#closing) return;
+    if (!(this.streams.o.complete || this.#mute) || !this.streams.e.complete) return;
+    if (!this.#process && !this.#opened && exit.status !== 0) {
+      this.#over = true;
+      this.#host.finished(this.number, true);
+      this.events.refused({ code: 'connect-failed', message: 'The device could not connect there.' });
+      return;
+    }
+    this.opened();
+    if (this.#process) this.events.outcome(outcomeOf(exit));
+    this.#finish(undefined, true);
+  }
+
+  #finish(fault: Fault | undefined, free: boolean): void {
+    if (this.#over) return;
+    this.#over = true;
+    this.#input = [];
+    this.#inputBytes = 0;
+    this.#host.finished(this.number, free);
+    if (fault === undefined) this.events.eof();
+    this.events.closed(fault);
+  }
+
+  #dequeue(most: number): Buffer {
+    const parts: Buffer[] = [];
+    let bytes = 0;
+    while (bytes < most) {
+      const first = this.#input[0];
+      if (first === undefined) break;
+      const part = first.subarray(0, most - bytes);
+      parts.push(part);
+      bytes += part.length;
+      if (part.length === first.length) this.#input.shift();
+      else this.#input[0] = first.subarray(part.length);
+    }
+    this.#inputBytes -= bytes;
+    if (this.#blocked && this.#inputBytes < INPUT_QUEUE_BYTES / 2) {
+      this.#blocked = false;
+      this.events.drain();
+    }
+    return Buffer.concat(parts);
+  }
+}
+
+function outcomeOf({ status, signal }: { status: number; signal: number }): Outcome {
+  const name = signal > 0 ? SIGNALS[signal] : undefined;
+  if (name === undefined) return { kind: 'status', status: status & 0xff };
+  return { kind: 'signal', signal: name, coreDumped: false, message: '' };
+}

@@ -1,0 +1,296 @@
+# The front: reads the bridge's lines from the terminal and does what they ask; one per login, in a
+# session of its own, so that the end of the terminal never interrupts a line half done. All state is
+# in the directory, where the next front finds it. PROTOCOL: see wire.ts.
+ID=${0%/*}
+. "$ID/k"
+set -f
+Ix=
+[ -n "$Iboot" ] && read -r Ix </proc/sys/kernel/random/boot_id
+if [ "$Ix" != "$Iboot" ]; then
+  # A directory that outlived a reboot: its processes did not.
+  rm -rf "$ID"
+  printf ':%s g 0 0;' "$IT"
+  exit 0
+fi
+Iold=
+read -r Iold <"$ID/fp"
+printf '%s\n' $$ >"$ID/gen"
+if [ -n "$Iold" ]; then
+  Ix=0
+  while [ -s "$ID/busy" ] && [ $Ix -lt 3 ]; do
+    sleep 1
+    Ix=$((Ix+1))
+  done
+  kill -KILL -"$Iold" 2>/dev/null
+fi
+: >"$ID/busy"
+printf '%s\n' $$ >"$ID/fp"
+Ilast=0
+read -r Ilast <"$ID/q"
+rm -f "$ID/ev"
+mkfifo "$ID/ev" || exit 1
+exec 5<>"$ID/ev"
+
+# One record onto the terminal. Small ones without a process; large ones by one write of dd, because
+# a shell's own printf may be cut into several.
+Iput() {
+  if [ "$2" -lt 500 ]; then
+    Ih=
+    Il=
+    { IFS= read -r Ih; IFS= read -r Il; } <"$1"
+    case $Il in
+      *';') printf '%s\n%s' "$Ih" "$Il"; return 0 ;;
+    esac
+  fi
+  dd if="$1" bs=262144 2>/dev/null
+}
+Iarm() {
+  [ -n "$Itm" ] && return
+  Itm=1
+  # Not held open: a timer that outlives this front must not keep its terminal or pipe.
+  ( exec 5>&-; sleep $Inap; [ -p "$ID/ev" ] && printf 't\n' 1<>"$ID/ev" ) </dev/null >/dev/null 2>&1 &
+}
+# The only writer on the terminal. Events: s file size (a new segment), r file (again), a n (lines done
+# up to n), w record, u received window timeout (the bridge's account), t (timer).
+Iemit() {
+  set +f
+  Isent=0; Irecv=0; Iwin=131072; Ito=2; Inap=2; Iq=; Ip=; Itm=; Iseen=; Imark=0
+  while IFS=' ' read -r Ie If In Ix; do
+    case $Ie in
+      a) printf ':%s a %s %s;' "$IT" "$If" "$If" || exit ;;
+      w) printf ':%s %s %s %s;' "$IT" "$If" "$In" "$In" || exit ;;
+      r) [ -s "$ID/$If" ] && Iput "$ID/$If" 99999 ;;
+      u) Irecv=$If; Iwin=$In; Ito=$Ix ;;
+      s) if [ "$In" -lt 2000 ]; then Ip="$Ip $If $In"; else Iq="$Iq $If $In"; fi ;;
+      t)
+        # What was unacknowledged a whole interval ago and still is goes out again.
+        Itm=
+        Ik=
+        Io=0
+        for If in "$ID"/[0-9]*/[oex].[0-9]*; do
+          [ -s "$If" ] || continue
+          Ih=
+          IFS= read -r Ih <"$If"
+          Ik="$Ik|$Ih|"
+          case " $Ip $Iq " in *" ${If#"$ID/"} "*) continue ;; esac
+          case $Iseen in
+            *"|$Ih|"*)
+              [ $Io -lt 4 ] && Iput "$If" 99999
+              Io=$((Io+1))
+              ;;
+          esac
+        done
+        Iseen=$Ik
+        # No word for an interval: the account may be off (a former front's records); open it again.
+        [ $Irecv -eq $Imark ] && Isent=$Irecv
+        if [ $Irecv -ne $Imark ]; then Inap=$Ito; elif [ $Io -gt 0 ] && [ $Inap -lt 16 ]; then Inap=$((Inap*2)); fi
+        Imark=$Irecv
+        [ -n "$Ik" ] && Iarm
+        ;;
+    esac
+    while :; do
+      set -- $Ip
+      if [ $# -gt 1 ]; then
+        Io=$1; Ih=$2; shift 2; Ip="$*"
+      else
+        [ -n "$Iq" ] && [ $((Isent-Irecv)) -lt $Iwin ] || break
+        set -- $Iq
+        [ $# -gt 1 ] || break
+        Io=$1; Ih=$2; shift 2; Iq="$*"
+      fi
+      Isent=$((Isent+Ih))
+      if [ -s "$ID/$Io" ]; then Iput "$ID/$Io" $Ih || exit; fi
+      Iarm
+    done
+  done
+}
+Iemit <&5 5>&- &
+# Whatever a former front did not get across is offered again.
+set +f
+for Ix in "$ID"/[0-9]*/[oex].[0-9]*; do
+  [ -s "$Ix" ] && printf 's %s %s\n' "${Ix#"$ID/"}" $IB >&5
+done
+set -f
+printf 'r h\nw A %s\n' "$Ilast" >&5
+
+# Moves one stream on: everything below $3 has arrived, segments below $4 may be produced.
+Iacked() {
+  [ -s "$ID/$1/$2.u" ] || return
+  read -r Iu Ig <"$ID/$1/$2.u"
+  [ "$3" -gt "$Iu" ] || [ "$4" -gt "$Ig" ] || return
+  while [ "$Iu" -lt "$3" ]; do
+    : >"$ID/$1/$2.$((Iu%IW))"
+    Iu=$((Iu+1))
+  done
+  if [ "$4" -gt "$Ig" ]; then
+    Ig=$4
+    [ -p "$ID/$1/g$2" ] && printf '%s\n' "$Ig" 1<>"$ID/$1/g$2"
+  fi
+  printf '%s %s\n' "$Iu" "$Ig" >"$ID/$1/$2.u"
+}
+# Sends a signal to a channel's own process group, which may be a moment away from existing.
+Ikill() {
+  Iu=
+  [ -s "$ID/$1/C" ] && read -r Iu <"$ID/$1/C"
+  if [ -n "$Iu" ]; then
+    kill -"$2" -"$Iu" 2>/dev/null || kill -"$2" "$Iu" 2>/dev/null
+    return
+  fi
+  [ -n "$3" ] || return
+  (
+    for Ix in 1 2 3; do
+      sleep 1
+      [ -s "$ID/$1/C" ] || continue
+      Ikill "$1" "$2"
+      break
+    done
+  ) </dev/null >/dev/null 2>&1 5>&- &
+}
+# Frees a channel whose end the bridge has seen; background children of its command live on.
+Ifree() {
+  [ -d "$ID/$1" ] || return
+  Iu=
+  [ -s "$ID/$1/S" ] && read -r Iu <"$ID/$1/S" && kill -KILL -"$Iu" 2>/dev/null
+  rm -rf "$ID/$1" 2>/dev/null || rm -rf "$ID/$1" 2>/dev/null
+}
+# Ends a channel nobody wants any more: the command is hung up.
+Iend() {
+  [ -d "$ID/$1" ] || return
+  : >"$ID/$1/dead"
+  Ikill "$1" HUP
+  Ikill "$1" CONT
+  Ifree "$1"
+}
+# Starts a channel; fails when the device has no room for it.
+Iexec() {
+  Id=$ID/$2
+  mkdir "$Id" || return
+  mkfifo "$Id/i" "$Id/o" "$Id/e" "$Id/n" "$Id/go" "$Id/ge" || { rm -rf "$Id"; return 1; }
+  case $4 in
+    @) cat "$ID/b" >"$Id/c"; : >"$ID/b" ;;
+    *) printf %b "${Ib#* * * }" >"$Id/c" ;;
+  esac && printf '0 %s\n' "$IW" >"$Id/o.u" && printf '0 %s\n' "$IW" >"$Id/e.u" || { rm -rf "$Id"; return 1; }
+  # Held open here until the feeder has it, else what is written meanwhile would vanish. Two setsid
+  # fork without &, which would leave INT and QUIT ignored in the command for good.
+  setsid setsid sh "$ID/r" run "$2" "$3" </dev/null >/dev/null 2>&1 5>&- 7<>"$Id/n"
+}
+Ido() {
+  case $1 in
+    x) Iexec "$@"; return ;;
+    i) [ -p "$ID/$2/n" ] && printf 'i %s\n' "${Ib#* * }" 1<>"$ID/$2/n" ;;
+    d)
+      if [ "$2" = 0 ]; then cat "$ID/u" >>"$ID/b"; return; fi
+      [ -p "$ID/$2/n" ] || return
+      cat "$ID/u" >"$ID/$2/i.$3"
+      printf 'f %s\n' "$3" 1<>"$ID/$2/n"
+      ;;
+    E) [ -p "$ID/$2/n" ] && printf 'E\n' 1<>"$ID/$2/n" ;;
+    s) Ikill "$2" "$3" late ;;
+    w)
+      Iu=
+      [ -s "$ID/$2/T" ] && read -r Iu <"$ID/$2/T" && [ -c "$Iu" ] && stty rows "$3" cols "$4" <"$Iu" 2>/dev/null
+      ;;
+    c) Iend "$2" ;;
+    z) Ifree "$2" ;;
+    O) Iu=; [ -s "$ID/$2/P" ] && read -r Iu <"$ID/$2/P" && kill -KILL "$Iu" 2>/dev/null ;;
+    n) printf '%s\n' "$2" >"$ID/bs" ;;
+  esac
+  return 0
+}
+Inote() {
+  case $1 in
+    h) printf 'r h\nw A %s\n' "$Ilast" >&5 ;;
+    p)
+      Ix="p $2 $Ilast"
+      set +f
+      for Iu in "$ID"/[0-9]*/ic; do
+        [ -s "$Iu" ] || continue
+        read -r Ig <"$Iu"
+        Iu=${Iu%/ic}
+        Ix="$Ix ${Iu##*/}:$Ig"
+      done
+      set -f
+      set -- $(printf %s "$Ix" | Isum)
+      printf ':%s %s %s;' "$IT" "$Ix" "$1" >"$ID/p"
+      printf 'r p\n' >&5
+      ;;
+    k)
+      printf 'u %s %s %s\n' "$2" "$3" "$4" >&5
+      shift 4
+      while [ $# -gt 0 ]; do
+        if [ "$1" = ! ]; then
+          printf 'r %s\n' "$2" >&5
+          shift 2
+        else
+          Iacked "$1" "$2" "$3" "$4"
+          shift 4
+        fi
+      done
+      ;;
+    b)
+      set +f
+      for Ix in "$ID"/[0-9]*; do Iend "${Ix##*/}"; done
+      [ -s "$ID/jp" ] && read -r Iu <"$ID/jp" && kill -KILL -"$Iu" 2>/dev/null
+      rm -rf "$ID"
+      printf 'w b 0\n' >&5
+      sleep 1
+      kill -KILL -$$
+      ;;
+  esac
+}
+while IFS= read -r Il; do
+  case $Il in
+    *"$IT "*) Il=${Il##*"$IT "} ;;
+    *) continue ;;
+  esac
+  Iq=${Il%% *}
+  Il=${Il#* }
+  Is=${Il%% *}
+  Ib=${Il#* }
+  case $Iq in '' | *[!0-9]*) continue ;; esac
+  set -- $(printf %s "$Iq $Ib" | Isum)
+  if [ "$1" != "$Is" ]; then
+    [ "$Iq" = 0 ] || printf 'w n %s\n' "$Ilast" >&5
+    continue
+  fi
+  printf 'x\n' >"$ID/busy"
+  read -r Ix <"$ID/gen"
+  [ "$Ix" = $$ ] || break
+  printf 'x\n' >"$ID/hb"
+  set -- $Ib
+  if [ "$1" = d ]; then
+    # d channel slot length sum, then that many characters of base64.
+    dd bs="$4" count=1 iflag=fullblock 2>/dev/null | Idec 2>/dev/null >"$ID/u"
+  fi
+  if [ "$Iq" = 0 ]; then
+    Inote "$@"
+  elif [ "$Iq" -le "$Ilast" ]; then
+    printf 'a %s\n' "$Ilast" >&5
+  elif [ "$Iq" -gt $((Ilast+1)) ]; then
+    printf 'w n %s\n' "$Ilast" >&5
+  else
+    Iok=1
+    if [ "$1" = d ]; then
+      Is=$5
+      Ix=$(Isum <"$ID/u")
+      [ "${Ix%% *}" = "$Is" ] || Iok=
+    fi
+    if [ -z "$Iok" ]; then
+      printf 'w n %s\n' "$Ilast" >&5
+    elif Ido "$@"; then
+      Ilast=$Iq
+      printf '%s\n' "$Ilast" >"$ID/q"
+      printf 'a %s\n' "$Ilast" >&5
+    else
+      printf 'w F %s\n' "$Iq" >&5
+    fi
+  fi
+  : >"$ID/busy"
+done 2>/dev/null
+# The terminal is gone (or a newer front took over): leave the emitter no reason to stay.
+read -r Ix <"$ID/gen" 2>/dev/null
+if [ "$Ix" = $$ ]; then
+  : >"$ID/busy"
+  : >"$ID/fp"
+fi
+kill -KILL -$$

@@ -1,0 +1,146 @@
+# What survives the login: one supervisor for each channel with its pumps, the command itself, and the
+# janitor. Called as: sh r run CHANNEL p|t; sh r cmd|tty CHANNEL; sh r jan.
+ID=${0%/*}
+. "$ID/k"
+
+# Standard input: takes notes and writes what they name. A reader that has gone away is not
+# an error: the rest is swallowed, as sshd does.
+Ifeed() {
+  trap '' PIPE
+  Ik=0
+  while IFS= read -r Il; do
+    case $Il in
+      'i '*) printf %b "${Il#i }" ;;
+      'f '*) cat "i.${Il#f }"; : >"i.${Il#f }" ;;
+      E) exit ;;
+    esac
+    Ik=$((Ik+1))
+    printf '%s\n' "$Ik" >ic
+    printf 'w c %s:%s\n' "$In" "$Ik" 1<>../ev
+  done
+}
+# Output: cuts the stream into segments, each a file that holds one whole record, and waits when
+# as many as were granted are out. $1 is o or e; grants come on fd 8.
+Icollect() {
+  Ik=0
+  Ilim=$IW
+  while :; do
+    while [ $Ik -ge $Ilim ]; do
+      IFS= read -r Ix <&8 || exit
+      [ "$Ix" -gt $Ilim ] && Ilim=$Ix
+    done
+    Is=$IB
+    read -r Is <../bs
+    Ix=$(dd bs="$Is" count=1 2>/dev/null 8>&- | Ienc 8>&-)
+    [ -n "$Ix" ] || break
+    Ih="$1 $In $Ik"
+    set -- "$1" $(printf '%s\n%s' "$Ih" "$Ix" | Isum)
+    If=$1.$((Ik%IW))
+    printf ':%s %s\n%s %s;' "$IT" "$Ih" "$Ix" "$2" >$If
+    Ik=$((Ik+1))
+    printf 's %s %s\n' "$In/$If" "${#Ix}" 1<>../ev
+  done
+  printf '%s\n' $Ik >n$1
+}
+# Waits for the command's end, given its status, and reports it once both streams are at their end.
+Ireport() {
+  Isig=
+  [ "$1" -gt 128 ] && [ -s s ] && Isig=$(($1-128))
+  wait $Io $Ie
+  kill -KILL $If
+  # Its group is empty as a rule; then the number may become somebody else's.
+  read -r Ix <C
+  kill -0 -"$Ix" || : >C
+  Ino=0
+  Ine=0
+  read -r Ino <no
+  read -r Ine <ne
+  Ix="x $In 0"
+  Il="$1 ${Isig:-0} $Ino $Ine"
+  set -- $(printf '%s\n%s' "$Ix" "$Il" | Isum)
+  printf ':%s %s\n%s %s;' "$IT" "$Ix" "$Il" "$1" >x.0
+  printf 's %s 99\n' "$In/x.0" 1<>../ev
+  : >S
+}
+Iready() {
+  printf '%s\n' $$ >C
+  [ -e dead ] && exit 129
+  . ./c
+}
+case $1 in
+  run)
+    In=$2
+    cd "$ID/$In" || exit
+    printf '%s\n' $$ >S
+    [ -e dead ] && exit
+    # Job messages of this shell ("Terminated") land here and tell a death by signal from a status.
+    exec 2>s
+    Ifeed <&7 7>&- >i 2>/dev/null &
+    If=$!
+    exec 7>&-
+    Icollect o <o 8<>go 2>/dev/null &
+    Io=$!
+    printf '%s\n' $Io >P
+    Icollect e <e 8<>ge 2>/dev/null &
+    Ie=$!
+    if [ "$3" = t ]; then
+      script -q -f -c "exec sh '$ID/r' tty $In" /dev/null <i >o 2>e
+      Ist=$?
+      : >s
+      [ -s X ] && read -r Ist Ix <X && printf %s "$Ix" >s
+    else
+      setsid sh "$ID/r" cmd $In <i >o 2>e
+      Ist=$?
+    fi
+    Ireport $Ist
+    ;;
+  cmd)
+    cd "$ID/$2" || exit 129
+    Iready
+    cd "$HOME" 2>/dev/null || cd /
+    if [ -n "$Iargs" ]; then exec "$SHELL" $Iargs; else exec "$SHELL" -c "$Ic"; fi
+    ;;
+  tty)
+    cd "$ID/$2" || exit 129
+    Id=$PWD
+    tty >T 2>/dev/null
+    # Keys reach the whole foreground group; this shell has to stay to report.
+    trap : INT QUIT TERM HUP USR1 USR2
+    Iready
+    cd "$HOME" 2>/dev/null || cd /
+    exec 2>"$Id/t"
+    if [ -n "$Iargs" ]; then "$SHELL" $Iargs 2>&1; else "$SHELL" -c "$Ic" 2>&1; fi
+    Ist=$?
+    Ix=
+    [ -s "$Id/t" ] && Ix=signal
+    printf '%s %s\n' "$Ist" "$Ix" >"$Id/X"
+    ;;
+  jan)
+    printf '%s\n' $$ >"$ID/jp"
+    Iz=$((IG/20))
+    [ $Iz -lt 1 ] && Iz=1
+    [ $Iz -gt 30 ] && Iz=30
+    Iu=0
+    while sleep $Iz; do
+      [ -d "$ID" ] || exit
+      if [ -s "$ID/hb" ]; then
+        : >"$ID/hb"
+        Iu=0
+        continue
+      fi
+      Iu=$((Iu+Iz))
+      [ $Iu -ge $IG ] || continue
+      # Nobody came back: hang up the commands, kill the pumps and the front, leave nothing.
+      for Ix in "$ID"/[0-9]*; do
+        : >"$Ix/dead"
+        Ik=
+        [ -s "$Ix/C" ] && read -r Ik <"$Ix/C" && { kill -HUP -"$Ik"; kill -CONT -"$Ik"; }
+        [ -s "$Ix/S" ] && read -r Ik <"$Ix/S" && kill -KILL -"$Ik"
+      done
+      Ik=
+      [ -s "$ID/fp" ] && read -r Ik <"$ID/fp" && kill -KILL -"$Ik"
+      rm -rf "$ID"
+      exit
+    done
+    ;;
+esac

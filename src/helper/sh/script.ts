@@ -1,0 +1,48 @@
+import type { OpenRequest, PtyRequest } from '../../mux/device.js';
+import { sttyModes } from './stty.js';
+
+const VARIABLE = /^[A-Za-z_][A-Za-z0-9_]*$/;
+
+/** Bytes as one word of a POSIX shell. */
+export function quote(bytes: Buffer | string): Buffer {
+  const text = typeof bytes === 'string' ? bytes : bytes.toString('latin1');
+  return Buffer.from(`'${text.replaceAll("'", `'\\''`)}'`, typeof bytes === 'string' ? 'utf8' : 'latin1');
+}
+
+function exports(env: Readonly<Record<string, string>>): Buffer[] {
+  return Object.entries(env)
+    .filter(([name, value]) => VARIABLE.test(name) && !value.includes('\0'))
+    .map(([name, value]) => Buffer.concat([Buffer.from(`export ${name}=`), quote(value), Buffer.from('\n')]));
+}
+
+function terminal(pty: PtyRequest): string {
+  const { rows, cols } = pty.size;
+  const words = sttyModes(pty.modes);
+  const size = rows > 0 && cols > 0 ? `stty rows ${rows} cols ${cols}` : ':';
+  // One stty for all modes; a stty that does not know one of them refuses the lot, then one by one.
+  const one = words.map((word) => `stty ${word}`).join(';');
+  const modes = words.length > 0 ? `stty ${words.join(' ')} 2>/dev/null||{ ${one};} 2>/dev/null` : ':';
+  return `stty sane 2>/dev/null\n${size} 2>/dev/null\n${modes}\nexport SSH_TTY="$(tty)"\n`;
+}
+
+/**
+ * The script that a channel's own sh sources before it becomes the command: environment, terminal,
+ * and the command in Ic (or the login shell's arguments in Iargs).
+ */
+export function execScript(request: Extract<OpenRequest, { kind: 'exec' }>): Buffer {
+  const head = 'export SHELL="${SHELL:-/bin/sh}"\nunset SSH_TTY\n';
+  const term = request.pty === undefined ? 'unset TERM\n' : '';
+  const parts: Buffer[] = [Buffer.from(head + term), ...exports(request.env)];
+  if (request.pty !== undefined) {
+    parts.push(...exports({ TERM: request.pty.term }), Buffer.from(terminal(request.pty)));
+  }
+  if (request.command === undefined) parts.push(Buffer.from('Iargs=-l\n'));
+  else parts.push(Buffer.from('Iargs=\nIc='), quote(request.command), Buffer.from('\n'));
+  return Buffer.concat(parts);
+}
+
+/** A script that becomes the given program at once. */
+export function runScript(words: readonly (Buffer | string)[]): Buffer {
+  const quoted = words.flatMap((word) => [Buffer.from(' '), quote(word)]);
+  return Buffer.concat([Buffer.from('exec'), ...quoted, Buffer.from('\n')]);
+}

@@ -1,0 +1,236 @@
+import { checksum, type SumTool } from './checksum.js';
+import { BLOCK_MAX_BYTES, BLOCK_MIN_BYTES } from './wire.js';
+
+/** Most characters sent and not acknowledged; a terminal and an agent take that much without blocking long. */
+export const UP_WINDOW_CHARS = 96 * 1024;
+/** Most lines sent and not acknowledged: a start costs the device some ten processes. */
+export const UP_WINDOW_LINES = 64;
+/** First and longest wait for an acknowledgement before lines are sent again, in ms. */
+const RETRY_MIN_MS = 1_500;
+const RETRY_MAX_MS = 30_000;
+
+export type UpItem =
+  | { kind: 'line'; body: string }
+  /** Standard input as a block; channel 0 appends to the blob. */
+  | { kind: 'block'; channel: number; slot: number; bytes: Buffer };
+
+interface Entry {
+  q: number;
+  item: UpItem;
+  chars: number;
+  sentAt: number;
+  tries: number;
+  done: (() => void) | undefined;
+  failed: (() => void) | undefined;
+}
+
+/** Where text goes; undefined while no carrier is there. */
+export interface UpTransport {
+  write(text: string): void;
+  /** There is room again, or the lines sent became fewer. */
+  room(): void;
+}
+
+/**
+ * The ordered, acknowledged lines up. Go-back-N: the device takes exactly the next number and refuses
+ * the rest, so a repeated line is never done twice.
+ */
+export class Uplink {
+  readonly #tag: string;
+  readonly #transport: UpTransport;
+  readonly #now: () => number;
+  #sum: SumTool = 'cksum';
+  #next = 1;
+  #entries: Entry[] = [];
+  /** Entries before this index were sent on the present carrier. */
+  #sent = 0;
+  #chars = 0;
+  #live = false;
+  #timer: NodeJS.Timeout | undefined;
+  #retryMs = RETRY_MIN_MS;
+  #progressAt = 0;
+  #rewoundAt = 0;
+  #srtt = 0;
+  /** Bytes that the next block of standard input should have. */
+  blockBytes = 6 * 1024;
+  /** Lines sent again, for the log. */
+  resent = 0;
+
+  constructor(tag: string, transport: UpTransport, now: () => number = () => performance.now()) {
+    this.#tag = tag;
+    this.#transport = transport;
+    this.#now = now;
+  }
+
+  get srtt(): number {
+    return this.#srtt;
+  }
+
+  get idle(): boolean {
+    return this.#entries.length === 0;
+  }
+
+  /** Whether bulk may be added; control lines are always taken. */
+  get roomy(): boolean {
+    return this.#entries.length < UP_WINDOW_LINES && this.#entries.reduce((sum, entry) => sum + entry.chars, 0) < UP_WINDOW_CHARS;
+  }
+
+  /** When the oldest unanswered line began to wait, in the clock's ms; undefined when nothing waits. */
+  get owedSince(): number | undefined {
+    const oldest = this.#entries[0];
+    if (!this.#live || this.#sent === 0 || oldest === undefined) return undefined;
+    return Math.max(oldest.sentAt, this.#progressAt);
+  }
+
+  useChecksum(tool: SumTool): void {
+    this.#sum = tool;
+  }
+
+  /** `failed`: the device says that it cannot do it (no room); the line is then skipped. */
+  submit(item: UpItem, done?: () => void, failed?: () => void): void {
+    const chars = item.kind === 'line' ? item.body.length + 24 : Math.ceil(item.bytes.length / 3) * 4 + 64;
+    this.#entries.push({ q: this.#next, item, chars, sentAt: 0, tries: 0, done, failed });
+    this.#next += 1;
+    this.#send();
+  }
+
+  /** A note: not numbered, not repeated. */
+  note(body: string): void {
+    if (this.#live) this.#transport.write(this.#line(0, body));
+  }
+
+  /** A note as text for every checksum tool, before it is known which one the device has. */
+  static blindNote(tag: string, body: string): string {
+    return (['cksum', 'md5sum', 'sha1sum', 'sha256sum'] as const)
+      .map((tool) => `${tag} 0 ${checksum(tool, Buffer.from(`0 ${body}`))} ${body}\n`)
+      .join('');
+  }
+
+  /** A front answered on a new carrier, and has done everything up to `last`. */
+  resume(last: number): void {
+    this.#live = true;
+    this.#retryMs = RETRY_MIN_MS;
+    this.#progressAt = this.#now();
+    this.#drop(last);
+    this.#rewind();
+  }
+
+  pause(): void {
+    this.#live = false;
+    this.#sent = 0;
+    this.#chars = 0;
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+  }
+
+  acknowledged(last: number): void {
+    const newest = this.#entries[Math.min(this.#sent, last - (this.#entries[0]?.q ?? 0) + 1) - 1];
+    if (newest?.q === last && newest.tries === 1) {
+      const sample = this.#now() - newest.sentAt;
+      this.#srtt = this.#srtt === 0 ? sample : this.#srtt * 0.875 + sample * 0.125;
+    }
+    if (!this.#drop(last)) return;
+    this.#retryMs = this.#floor();
+    this.#progressAt = this.#now();
+    this.#arm();
+    this.#send();
+    this.#transport.room();
+  }
+
+  /** The device is out of step: it has done `last` and wants the one after it. */
+  outOfStep(last: number): void {
+    this.#drop(last);
+    const first = this.#entries[0];
+    if (first === undefined || first.q !== last + 1 || this.#sent === 0) return;
+    // Several lines behind a gap are refused one by one; one rewind answers them all.
+    if (this.#now() - this.#rewoundAt < this.#srtt + 100 && first.tries > 1) return;
+    this.#shrink();
+    this.#rewind();
+  }
+
+  /** The device cannot do line `q`. */
+  impossible(q: number): void {
+    const first = this.#entries[0];
+    if (first?.q !== q || (first.item.kind === 'line' && first.item.body === 'y')) return;
+    const { failed } = first;
+    this.#entries[0] = { ...first, item: { kind: 'line', body: 'y' }, chars: 25, done: undefined, failed: undefined };
+    this.#rewind();
+    failed?.();
+  }
+
+  /** Sends everything unacknowledged again, from the oldest. */
+  nudge(): void {
+    if (this.#entries.length > 0 && this.#live) this.#rewind();
+  }
+
+  #floor(): number {
+    return Math.max(RETRY_MIN_MS, 2 * this.#srtt + 500);
+  }
+
+  #drop(last: number): boolean {
+    let gone = 0;
+    while (gone < this.#entries.length && (this.#entries[gone]?.q ?? 0) <= last) gone += 1;
+    if (gone === 0) return false;
+    const done = this.#entries.splice(0, gone);
+    for (const [index, entry] of done.entries()) {
+      if (index < this.#sent) this.#chars -= entry.chars;
+      if (entry.item.kind === 'block' && entry.tries === 1) this.blockBytes = Math.min(BLOCK_MAX_BYTES, this.blockBytes * 2);
+    }
+    this.#sent = Math.max(0, this.#sent - gone);
+    for (const entry of done) entry.done?.();
+    return true;
+  }
+
+  #shrink(): void {
+    this.blockBytes = Math.max(BLOCK_MIN_BYTES, this.blockBytes / 2);
+  }
+
+  #rewind(): void {
+    this.resent += this.#sent;
+    this.#sent = 0;
+    this.#chars = 0;
+    this.#rewoundAt = this.#now();
+    // Ends whatever half a line the device holds.
+    if (this.#entries.length > 0) this.#transport.write('\n');
+    this.#send();
+  }
+
+  #send(): void {
+    if (!this.#live) return;
+    for (;;) {
+      const entry = this.#entries[this.#sent];
+      if (entry === undefined) break;
+      if (this.#sent > 0 && (this.#chars + entry.chars > UP_WINDOW_CHARS || this.#sent >= UP_WINDOW_LINES)) break;
+      this.#sent += 1;
+      this.#chars += entry.chars;
+      entry.tries += 1;
+      entry.sentAt = this.#now();
+      this.#transport.write(this.#encode(entry));
+    }
+    if (this.#timer === undefined) this.#arm();
+  }
+
+  #arm(): void {
+    clearTimeout(this.#timer);
+    this.#timer = undefined;
+    if (this.#sent === 0 || !this.#live) return;
+    this.#timer = setTimeout(() => {
+      this.#timer = undefined;
+      this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
+      this.#shrink();
+      this.#rewind();
+    }, this.#retryMs);
+    this.#timer.unref();
+  }
+
+  #encode({ q, item }: Entry): string {
+    if (item.kind === 'line') return this.#line(q, item.body);
+    const text = item.bytes.toString('base64');
+    const sum = checksum(this.#sum, item.bytes);
+    return `${this.#line(q, `d ${item.channel} ${item.slot} ${text.length} ${sum}`)}${text}\n`;
+  }
+
+  #line(q: number, body: string): string {
+    return `${this.#tag} ${q} ${checksum(this.#sum, Buffer.from(`${q} ${body}`, 'latin1'))} ${body}\n`;
+  }
+}

@@ -1,0 +1,56 @@
+import type { Carrier } from '../../link/carrier.js';
+
+/** Unsent bytes in the carrier's socket above which the next frame waits. */
+const CARRIER_BOUND_BYTES = 64 * 1024;
+const RETRY_MS = 5;
+
+/**
+ * Puts lines into as few command frames as possible (each one may kill the stock agent's session):
+ * what is written in one turn of the event loop goes together, and one frame is sent per turn.
+ */
+export class FrameWriter {
+  #carrier: Carrier | undefined;
+  #text = '';
+  #scheduled = false;
+  /** Called before a frame is cut, to add what can travel along. */
+  readonly #gather: () => void;
+
+  constructor(gather: () => void) {
+    this.#gather = gather;
+  }
+
+  use(carrier: Carrier | undefined): void {
+    this.#carrier = carrier;
+    this.#text = '';
+  }
+
+  write(text: string): void {
+    if (this.#carrier === undefined) return;
+    this.#text += text;
+    if (this.#scheduled) return;
+    this.#scheduled = true;
+    setImmediate(() => {
+      this.#flush(true);
+    });
+  }
+
+  #flush(first: boolean): void {
+    if (first && this.#carrier !== undefined) this.#gather();
+    this.#scheduled = false;
+    const carrier = this.#carrier;
+    if (carrier === undefined || this.#text === '') return;
+    const again = (): void => {
+      this.#flush(false);
+    };
+    this.#scheduled = true;
+    if (carrier.buffered > CARRIER_BOUND_BYTES) {
+      setTimeout(again, RETRY_MS).unref();
+      return;
+    }
+    const frame = this.#text.slice(0, carrier.maxWrite);
+    this.#text = this.#text.slice(frame.length);
+    carrier.write(frame);
+    if (this.#text === '') this.#scheduled = false;
+    else setImmediate(again);
+  }
+}
