@@ -25,7 +25,7 @@ def same_user(s):
     """True when the other end of a Unix socket runs as this user (where the system can tell)."""
     try:
         # struct ucred: pid, uid, gid.
-        return int.from_bytes(s.getsockopt(1, socket.SO_PEERCRED, 12)[4:8], sys.byteorder) == os.getuid()
+        return int.from_bytes(s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[4:8], sys.byteorder) == os.getuid()
     except AttributeError:
         return True
 

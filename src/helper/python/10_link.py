@@ -1,7 +1,7 @@
 # The link (PROTOCOL-DEVICE.md section 2): an ordered, exactly-once byte stream over a terminal that
 # loses, cuts and garbles. No input or output here: text and the time go in, text comes out.
 import zlib, struct
-from binascii import a2b_base64, b2a_base64
+from binascii import a2b_base64, b2a_base64, b2a_hex
 from collections import deque
 
 DATA_PACKET, ACK_PACKET, BYE_PACKET = 1, 2, 3
@@ -11,11 +11,13 @@ PACKET_LIMIT = 16384
 # Payload bytes of one DATA packet. Small packets survive the loss of single 2 kB chunks, large ones
 # cost less; so it doubles after SEGMENT_RUN packets without loss and halves at a loss.
 SEGMENT_START, SEGMENT_LEAST, SEGMENT_MOST, SEGMENT_RUN = 3072, 1024, 12240, 64
-WINDOW_START, WINDOW_LEAST, WINDOW_MOST = 65536, 4096, 4194304
+WINDOW_START, WINDOW_LEAST, WINDOW_MOST = 65536, 16384, 4194304
 # Seconds of queueing above the smallest round trip at which the window stops growing.
 DELAY_CAP = .04
 ACK_DELAY = .02
-RTO_LEAST, RTO_MOST = 1., 30.
+# Seconds of the retransmission time-out: before the round trip is known, at least, at most; the
+# margin covers the bridge's delayed acknowledgement.
+RTO_START, RTO_LEAST, RTO_MOST, RTO_MARGIN = 1., .3, 30., .2
 # Bytes beyond the next needed one that are kept for reassembly.
 REASSEMBLY_LIMIT = 8388608
 RANGES_MOST = 8
@@ -98,7 +100,8 @@ class Link(object):
                            + self.out[s - self.una:e - self.una])
 
     def rto(self):
-        return min(RTO_MOST, max(RTO_LEAST, 2 * (self.srtt or 0) + .1) * 2 ** min(self.backoff, 5))
+        least = RTO_START if self.srtt is None else max(RTO_LEAST, 2 * self.srtt + RTO_MARGIN)
+        return min(RTO_MOST, least * 2 ** min(self.backoff, 7))
 
     def due(self):
         """The time at which pull() must be called again though nothing happens, or None."""

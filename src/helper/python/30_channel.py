@@ -58,7 +58,7 @@ class Channel(object):
     # From the bridge
 
     def take(self, data):
-        if not self.opening and self.writer is None:
+        if self.writer is None and not self.opening:
             # Nobody reads it: drop it, and do not let the sender wait.
             self.took(len(data))
             return
@@ -238,14 +238,17 @@ class Channel(object):
     def close(self, reason=''):
         """The last message of the channel; descriptors go, a process is left to itself."""
         if self.host.channels.pop(self.number, None):
-            for fd in self.owned:
-                self.host.drop(fd)
-                os.close(fd)
-            if self.sock:
-                self.host.drop(self.sock.fileno())
-                self.sock.close()
-            self.readers, self.writer, self.opening = {}, None, False
+            self.free()
             self.send(CLOSE, reason.encode())
+
+    def free(self):
+        for fd in self.owned:
+            self.host.drop(fd)
+            os.close(fd)
+        if self.sock:
+            self.host.drop(self.sock.fileno())
+            self.sock.close()
+        self.sock, self.owned, self.readers, self.writer = None, set(), {}, None
 
 
 def readable(fd):

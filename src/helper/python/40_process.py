@@ -46,6 +46,9 @@ def start_process(channel, o, user, program):
     for name, value in (o.get('env') or {}).items():
         env[name.encode('utf-8', 'surrogateescape')] = value.split('\0')[0].encode('utf-8', 'surrogateescape')
     shell = os.fsencode(user.shell)
+    agent = channel.host.channels.get(o.get('agent'))
+    if agent:
+        env[b'SSH_AUTH_SOCK'] = agent.path
     cmd, pty = o.get('cmd'), o.get('pty')
     path, argv = shell, [b'-' + shell.split(b'/')[-1]]
     if cmd is not None:

@@ -19,7 +19,7 @@ class Host(object):
         self.inbox, self.outbox = bytearray(), bytearray()
         self.channels, self.pids, self.programs = {}, {}, {}
         self.front = self.over = None
-        self.timers, self.last = [], 0
+        self.timers, self.last, self.proving, self.incoming = [], 0, 0, 0
         # Two pollers: `all` for when the link takes data, `calm` without what would only feed it.
         # So a full link costs nothing, however many channels wait.
         self.all, self.calm, self.wishes, self.calls = select.poll(), select.poll(), {}, {}
@@ -112,10 +112,11 @@ class Host(object):
             s = self.listener.accept()[0]
         except OSError:
             return
-        if not same_user(s) or len(self.timers) > PROOF_MOST:
+        if not same_user(s) or self.proving >= PROOF_MOST:
             s.close()
             return
         s.setblocking(False)
+        self.proving += 1
         proof = bytearray()
 
         def read(fd, what):
@@ -129,12 +130,14 @@ class Host(object):
             if not data or len(proof) == 32:
                 self.drop(fd)
                 self.timers.remove(timer)
+                self.proving -= 1
                 if hmac.compare_digest(bytes(proof), digest(b'front')):
                     self.attach(s)
                 else:
                     s.close()
 
         def expire():
+            self.proving -= 1
             self.drop(s.fileno())
             s.close()
 
@@ -244,7 +247,9 @@ class Host(object):
             channel.stop()
 
     def refuse(self, number, code, message):
-        self.channels.pop(number, None)
+        channel = self.channels.pop(number, None)
+        if channel:
+            channel.free()
         self.send(REFUSED, number, json.dumps({'code': code, 'message': message}).encode())
 
     def open(self, number, o):
@@ -275,7 +280,7 @@ class Host(object):
             os.read(fd, 4096)
         except BlockingIOError:
             pass
-        while self.pids:
+        while 1:
             try:
                 pid, status = os.waitpid(-1, os.WNOHANG)
             except ChildProcessError:
@@ -298,7 +303,7 @@ class Host(object):
         """Hangs up everything and leaves nothing behind."""
         for channel in list(self.channels.values()):
             channel.hangup()
-            channel.close()
+            channel.free()
         if self.front:
             try:
                 self.front.settimeout(BYE_TIME)
@@ -307,4 +312,5 @@ class Host(object):
                 pass
 
 
-KINDS = {'exec': Host.start, 'sftp': Host.start}
+KINDS = {'exec': Host.start, 'sftp': Host.start, 'tcp': open_tcp, 'unix': open_unix,
+         'listen': listen_tcp, 'listen-unix': listen_unix, 'listen-agent': listen_agent}

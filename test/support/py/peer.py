@@ -27,7 +27,8 @@ class Timeout(Exception):
 class Terminal(object):
     """A login stand-in: a PTY on which one helper program runs."""
 
-    def __init__(self, program, python=sys.executable, env=None, cwd=None):
+    def __init__(self, program, python=None, env=None, cwd=None):
+        python = python or os.environ.get('HELPER_PYTHON') or sys.executable
         self.pid, self.fd = pty.fork()
         if not self.pid:
             tty.setraw(0)
@@ -40,13 +41,16 @@ class Terminal(object):
         while not ready.endswith(b'@RDY@'):
             ready += os.read(self.fd, 1)
         os.set_blocking(self.fd, False)
-        self.program = base64.b64encode(zlib.compress(program.encode(), 9)) + b'\n'
+        self.program = program.encode() + b'\n'
         self.seen = b''
 
     def kill(self):
-        os.kill(self.pid, signal.SIGKILL)
-        os.waitpid(self.pid, 0)
-        os.close(self.fd)
+        """Ends the login as a lost session does: the terminal hangs up."""
+        if self.fd is not None:
+            os.close(self.fd)
+            self.fd = None
+            os.kill(self.pid, signal.SIGKILL)
+            os.waitpid(self.pid, 0)
 
 
 class Stream(object):
@@ -346,6 +350,16 @@ class Peer(object):
         return self.finish(n, seconds)
 
 
-def load(folder, parts=None):
-    names = sorted(n for n in os.listdir(folder) if n[:1].isdigit() and n.endswith('.py'))
-    return '\n'.join(open(os.path.join(folder, n), encoding='utf-8').read() for n in names if parts is None or n in parts)
+
+def pack(text):
+    return base64.b64encode(zlib.compress(text.encode(), 9)).decode()
+
+
+def load(folder):
+    """The helper's source as it is in the tree."""
+    text = []
+    for name in sorted(os.listdir(folder)):
+        if name[:1].isdigit() and name.endswith('.py'):
+            with open(os.path.join(folder, name), encoding='utf-8') as f:
+                text.append(f.read())
+    return '\n'.join(text)
