@@ -13,7 +13,8 @@ import { ssh, startSsh, type Target } from '../support/ssh.js';
 import { type ReadyFile } from '../support/stack.js';
 import { waitFor } from '../support/wait.js';
 
-const START = fileURLToPath(new URL('../../bin/start.mjs', import.meta.url));
+const ROOT = fileURLToPath(new URL('../..', import.meta.url));
+const START = join(ROOT, 'bin', 'start.mjs');
 
 const scope = new Scope();
 afterAll(() => scope.end());
@@ -27,10 +28,14 @@ interface Demo extends Target {
 }
 
 async function startDemo(...args: string[]): Promise<Demo> {
+  return startDemoBy([process.execPath, START], args);
+}
+
+async function startDemoBy([file = '', ...first]: string[], args: string[]): Promise<Demo> {
   const dir = await scope.tempDir('demo');
   const readyFile = join(dir, 'ready.json');
   const trace = `<demo${randomInt(2 ** 40)}>0`;
-  const program = start(scope, process.execPath, [START, '--listen', '127.0.0.1:0', '--ready-file', readyFile, ...args], { env: { XDG_STATE_HOME: dir, TZ: trace } });
+  const program = start(scope, file, [...first, '--listen', '127.0.0.1:0', '--ready-file', readyFile, ...args], { cwd: ROOT, env: { XDG_STATE_HOME: dir, TZ: trace } });
   const ready = JSON.parse(
     await waitFor('the demo to be ready', async () => {
       if (!program.running) throw new Error(`the demo ended: ${program.stderr}`);
@@ -66,6 +71,14 @@ describe('the demo', () => {
     await expectNoSurvivors({ environment: demo.trace });
     await expectNoSurvivors({ mark: demo.program.mark });
     expect(existsSync(demo.readyFile)).toBe(false);
+  });
+
+  test.each(['SIGINT', 'SIGTERM'] as const)('under npm start ends when npm alone gets %s', async (signal) => {
+    const demo = await startDemoBy(['npm', 'start', '--'], []);
+    expect(demo.ready.pid).not.toBe(demo.program.pid);
+    process.kill(demo.program.pid, signal);
+    expect(await demo.program.done).toMatchObject({ status: 0, signal: null });
+    await expectNoSurvivors({ mark: demo.program.mark });
   });
 
   test('gives an interactive shell with the size and TERM of the client', async () => {
