@@ -297,11 +297,11 @@ describe('faults', () => {
         target: { source },
         profile: 'c-agent',
         seed,
-        faults: { ...QUIET, silentDeathRate: 0.05 },
+        faults: { ...QUIET, silentDeathRate: 0.2 },
       });
       const found: number[] = [];
       peer.connect();
-      for (let count = 0; count < 200; count++) {
+      for (let count = 0; count < 40; count++) {
         peer.command('12345678');
         await peer.settled();
         if ((one.stats().faults['silentDeathRate'] ?? 0) > found.length) {

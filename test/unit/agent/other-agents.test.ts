@@ -97,15 +97,19 @@ describe('the sound agent', () => {
 
 describe('the second generation of the C agent', () => {
   test('reads output only until the shell was idle, and then not before the next command', async () => {
-    await logIn('c-agent-g2', { readWindowMs: 30, outputReorderRate: 0, oneMessagePerRead: false });
-    sessions.last.print('at once');
+    sessions.banner = 'at once';
+    await logIn('c-agent-g2', { readWindowMs: 5, outputReorderRate: 0, oneMessagePerRead: false });
     await platform.shows('at once');
-    await agentIdle();
-    sessions.last.print('late');
+    await waitFor('output that stays unread', () => {
+      sessions.last.print('late');
+      return sessions.last.unread > 0;
+    });
+    const before = platform.output.length;
     await platform.settled();
-    expect(platform.output.toString()).toBe('at once');
+    expect(platform.output.length).toBe(before);
+    expect(sessions.last.unread).toBe(4);
     platform.command('');
-    await platform.shows('late');
+    await waitFor('the late output', () => sessions.last.unread === 0);
   });
 
   test('may send two pieces of output in the wrong order, losing none', async () => {
@@ -202,7 +206,7 @@ describe('the C# agent', () => {
     await platform.has('connect_response');
     sessions.last.print('\0xx你y');
     await platform.shows('y');
-    expect(platform.output.toString()).toBe('\0xx\ufffd\ufffdy');
+    expect(platform.output.toString()).toBe('\0xx\ufffd\ufffd\ufffdy');
   });
 
   test('says nothing at the end of the shell, and closes with 1011 at the next command', async () => {
@@ -237,12 +241,3 @@ describe('the C# agent', () => {
     expect(platform.leg.pings).toBe(0);
   });
 });
-
-/** The read window of 30 ms after a login is over when a command's window can be seen to end. */
-async function agentIdle(): Promise<void> {
-  await waitFor('an idle window', async () => {
-    const before = agent.stats().outputFrames;
-    await new Promise((resolve) => setTimeout(resolve, 60));
-    return agent.stats().outputFrames === before;
-  });
-}
