@@ -1,7 +1,7 @@
 import type { Fault } from '../base/errors.js';
 import type { Channel, ChannelEvents, WindowSize } from './device.js';
 import { encodeMessage, header } from './message.js';
-import { BRIDGE_CREDIT_BYTES, DEVICE_CREDIT_BYTES, HEADER_BYTES, MSG, SLICE_BYTES } from './wire.js';
+import { CREDIT_TO_DEVICE_BYTES, CREDIT_TO_BRIDGE_BYTES, HEADER_BYTES, MSG, SLICE_BYTES } from './wire.js';
 
 /** Input held for the device before write() asks the caller to wait; a caller that goes on is its own fault. */
 const QUEUE_LIMIT_BYTES = 256 * 1024;
@@ -27,8 +27,8 @@ export class MuxChannel implements Channel {
   #eofSent = false;
   #closing = false;
   #done = false;
-  #sendCredit = DEVICE_CREDIT_BYTES;
-  #granted = BRIDGE_CREDIT_BYTES;
+  #sendCredit = CREDIT_TO_BRIDGE_BYTES;
+  #granted = CREDIT_TO_DEVICE_BYTES;
   #consumed = 0;
 
   constructor(id: number, host: ChannelHost, events: ChannelEvents) {
@@ -60,7 +60,7 @@ export class MuxChannel implements Channel {
 
   consumed(bytes: number): void {
     this.#consumed += bytes;
-    if (this.#done || this.#consumed < BRIDGE_CREDIT_BYTES / 4) return;
+    if (this.#done || this.#consumed < CREDIT_TO_DEVICE_BYTES / 4) return;
     const credit = Buffer.allocUnsafe(4);
     credit.writeUInt32BE(this.#consumed);
     this.#granted += this.#consumed;

@@ -25,9 +25,9 @@ export const HEADER_BYTES = 8;
 export const PAYLOAD_LIMIT_BYTES = 65_536;
 export const OPEN_LIMIT_BYTES = 1024 * 1024;
 /** Credit that the device has at the opening of a channel, and our bound of what one channel holds. */
-export const BRIDGE_CREDIT_BYTES = 1024 * 1024;
+export const CREDIT_TO_DEVICE_BYTES = 1024 * 1024;
 /** Credit that the bridge has at the opening of a channel. */
-export const DEVICE_CREDIT_BYTES = 256 * 1024;
+export const CREDIT_TO_BRIDGE_BYTES = 256 * 1024;
 /** Most payload of one channel between two turns of the others. */
 export const SLICE_BYTES = 16 * 1024;
 /** Channel numbers given out by the device have this bit. */

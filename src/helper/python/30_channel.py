@@ -3,8 +3,9 @@ import json, errno, select
 
 (OPEN, OPENED, REFUSED, DATA, ERR, EOF, CREDIT, SIGNAL, RESIZE, EXIT, CLOSE, INFO, ZDATA, ZERR, STOP,
  PROGRAM) = range(1, 17)
-# Bytes the bridge may send before any CREDIT, and bytes we may.
-BRIDGE_CREDIT, DEVICE_CREDIT = 1048576, 262144
+# Bytes the bridge may send before any CREDIT, and bytes we may (CREDIT "to the bridge" and "to the device").
+# A test holds them to src/mux/wire.ts.
+BRIDGE_CREDIT, DEVICE_CREDIT = 262144, 1048576
 # Bytes of one read, so that a keystroke waits for one slice; more where it compresses well.
 SLICE, BIG_SLICE = 16384, 65536
 # Less is not worth compressing.
