@@ -30,6 +30,12 @@ export const EDITS: readonly Edit[] = [
     replace: `const MAX_PACKET_SIZE = ${MAX_PACKET_BYTES};`,
     why: 'OpenSSH sends packets up to 256 kB; the library ends the connection above 35,000 bytes.',
   },
+  {
+    file: 'kex.js',
+    find: 'if (firstFollows && (!remote.kex.length || clientList[i] !== remote.kex[0])) {',
+    replace: 'if (firstFollows && (clientList[0] !== serverList[0] || remote.serverHostKey[0] !== local.lists.serverHostKey.array[0])) {',
+    why: 'RFC 4253 section 7: a guessed packet is dropped if the first names differ. The library drops right guesses too (it overwrites the list it compares with), and dropbear waits for the answer for ever.',
+  },
 ];
 
 /** A parsed host key as the key exchange uses it. */
