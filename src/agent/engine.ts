@@ -21,7 +21,7 @@ import type { Wire } from './wire.js';
 export type LifeEnd = { kind: 'closed'; code: number; reason: string } | { kind: 'crashed'; why: string };
 
 /** Text that may wait for a shell that does not read; one byte more ends the session. */
-const TYPED_BOUND_BYTES = 4 * 1024 * 1024;
+const TYPED_BOUND_BYTES = 16 * 1024 * 1024;
 /** Where typing blocks: the SSH window and terminal buffer of a shell that does not read. */
 const BLOCKING_BYTES = 64 * 1024;
 /** Most first output that travels in a connect_response. */
@@ -78,7 +78,7 @@ export class Engine {
     });
     this.#inbox = new Inbox({
       oneMessagePerRead: behaviour.oneMessagePerRead,
-      handle: (item) => this.#handle(item),
+      handle: (item) => this.#guarded(item),
       pause: () => wire.pause(),
       resume: () => wire.resume(),
     });
@@ -171,6 +171,16 @@ export class Engine {
     this.#thaw?.();
     if (abruptly) this.#options.wire.terminate();
     this.#finish(end);
+  }
+
+  /** A defect of ours ends this life; a fresh one may fare better. */
+  async #guarded(item: Item): Promise<void> {
+    try {
+      await this.#handle(item);
+    } catch (thrown) {
+      this.#options.log.error({ err: thrown }, 'a frame could not be handled');
+      this.crash('a defect');
+    }
   }
 
   async #handle(item: Item): Promise<void> {

@@ -2,7 +2,7 @@
 import { createHash, timingSafeEqual } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { setTimeout as delay } from 'node:timers/promises';
-import { spawn, type IPty } from '@lydell/node-pty';
+import type { IPty } from '@lydell/node-pty';
 import { Fault } from '../base/errors.js';
 import { currentAccount, loginCommand, loginEnvironment, type Account } from './login-shell.js';
 import type { Session, SessionSource, Terminal } from './session.js';
@@ -32,6 +32,7 @@ export class LocalSessions implements SessionSource {
 
   async check(): Promise<void> {
     currentAccount(this.#target);
+    await loadPty();
   }
 
   async open(user: string, password: string, terminal: Terminal): Promise<Session> {
@@ -43,9 +44,10 @@ export class LocalSessions implements SessionSource {
       await delay(this.#refusalMs);
       throw new Fault('DENIED', 'the device refused this user name and password: check both');
     }
+    const { spawn } = await loadPty();
     let session: LocalSession;
     try {
-      session = new LocalSession(account, terminal);
+      session = new LocalSession(spawn, account, terminal);
     } catch (cause) {
       throw new Fault('DEVICE_LOST', `the login shell ${account.shell} could not be started on a terminal`, { cause });
     }
@@ -59,10 +61,21 @@ export class LocalSessions implements SessionSource {
   }
 }
 
+type Pty = typeof import('@lydell/node-pty');
+
+/** Loaded only here: on a platform without its binary everything else still works. */
+async function loadPty(): Promise<Pty> {
+  try {
+    return await import('@lydell/node-pty');
+  } catch (cause) {
+    throw new Fault('LOCAL', `no terminals can be made on ${process.platform} ${process.arch}: log in to an SSH server instead`, { cause });
+  }
+}
+
 /** What node-pty has and does not declare. */
 interface PtyInside {
   destroy(): void;
-  readonly _socket: { readonly writableLength: number; on(event: 'drain', listener: () => void): void };
+  readonly _socket: { readonly writableLength: number; on(event: 'drain' | 'error', listener: () => void): void };
 }
 
 class LocalSession implements Session {
@@ -76,7 +89,7 @@ class LocalSession implements Session {
   #paused = false;
   #gone = false;
 
-  constructor(account: Account, terminal: Terminal) {
+  constructor(spawn: Pty['spawn'], account: Account, terminal: Terminal) {
     const { file, args } = loginCommand(account.shell);
     this.#pty = spawn(file, args, {
       name: terminal.term,
@@ -88,6 +101,7 @@ class LocalSession implements Session {
     }) as IPty & PtyInside;
     this.#pty.onData((data) => this.#take(data as unknown as Buffer)); // encoding null gives Buffers
     this.#pty._socket.on('drain', () => this.onChange());
+    this.#pty._socket.on('error', () => {}); // typing into a terminal that has just ended; onExit follows
     this.exited = new Promise((resolve) => {
       this.#pty.onExit(() => {
         if (this.state === 'open') this.state = 'exited';

@@ -131,7 +131,6 @@ class SshdSession implements Session {
     channel.on('error', () => {});
     channel.stderr.resume(); // empty with a terminal; unread it would hold up the channel
     channel.on('readable', () => this.onChange());
-    channel.on('drain', () => this.onChange());
     // A shell that ended says so (status or signal) before its channel closes; a lost session cannot.
     channel.once('exit', () => (this.#reported = true));
     channel.once('close', () => this.#end(this.#reported ? 'exited' : 'lost'));
@@ -150,7 +149,8 @@ class SshdSession implements Session {
   }
 
   type(text: string): void {
-    if (this.#channel.writable) this.#channel.write(text);
+    // Told for each write: the stream's own drain event is for fuller buffers than ours.
+    if (this.#channel.writable) this.#channel.write(text, () => this.onChange());
   }
 
   hangUp(): void {

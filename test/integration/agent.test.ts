@@ -3,8 +3,14 @@ import { mkdir, readFile, writeFile } from 'node:fs/promises';
 import { userInfo } from 'node:os';
 import { join } from 'node:path';
 import { afterEach, beforeEach, describe, expect, test } from 'vitest';
+import { WebSocket } from 'ws';
 import type { AgentHandle, AgentOptions } from '../../src/agent/agent.js';
 import { startAgent } from '../../src/agent/agent.js';
+import { silentLog } from '../../src/base/log.js';
+import { decodeFrame } from '../../src/protocol/decode.js';
+import { encodeFrame, newRequestId } from '../../src/protocol/encode.js';
+import type { Frame } from '../../src/protocol/frames.js';
+import { startRelay } from '../../src/relay/server.js';
 import { freePort } from '../support/ports.js';
 import { run, start } from '../support/program.js';
 import { Scope } from '../support/scope.js';
@@ -185,6 +191,48 @@ describe('a local login shell', () => {
   });
 });
 
+describe('the platform’s relay', () => {
+  test('carries a login from the application’s end to a shell, over TLS under an own authority', async () => {
+    const dir = await scope.tempDir('agent-tls');
+    const made = await run('openssl', ['req', '-x509', '-newkey', 'ec', '-pkeyopt', 'ec_paramgen_curve:prime256v1', '-nodes', '-days', '2',
+      '-subj', '/CN=localhost', '-addext', 'subjectAltName=IP:127.0.0.1', '-keyout', `${dir}/key`, '-out', `${dir}/cert`]);
+    expect(made.status).toBe(0);
+    const tls = { cert: await readFile(`${dir}/cert`), key: await readFile(`${dir}/key`) };
+    const tunnel = { tunnel_id: 't1', device_id: 'd1', source_token: 'source-token-1', device_token: 'device-token-1' };
+    const relay = await startRelay({ host: '127.0.0.1', port: 0, tunnels: [tunnel], tls, log: silentLog() });
+    scope.add(() => relay.close());
+    const options: AgentOptions = {
+      tunnelUri: relay.uri('t1', 'device'),
+      token: 'device-token-1',
+      target: { local: { password: 'secret', shell: '/bin/sh' } },
+    };
+
+    const distrusting = startAgent(options);
+    await expect(distrusting.opened).rejects.toMatchObject({ code: 'TUNNEL', message: expect.stringContaining('is not trusted') });
+
+    const wrong = startAgent({ ...options, ca: tls.cert, token: 'device-token-2' });
+    await expect(wrong.opened.then(() => wrong.ended)).rejects.toMatchObject({ code: 'TUNNEL' });
+
+    agent = startAgent({ ...options, ca: tls.cert });
+    scope.add(() => agent.close());
+    await agent.opened;
+    const source = new WebSocket(relay.uri('t1', 'source'), { headers: { tunnel_access_token: 'source-token-1' }, ca: tls.cert });
+    scope.add(() => source.terminate());
+    const seen: Frame[] = [];
+    source.on('message', (data: Buffer) => {
+      const decoded = decodeFrame(data);
+      if (decoded.kind === 'frame') seen.push(decoded.frame);
+    });
+    await waitFor('the device to be announced', () => seen.some((frame) => frame.operation === 'connect_tunnel'));
+    const requestId = newRequestId();
+    source.send(encodeFrame({ operation: 'connect', requestId, username: SELF, password: 'secret' }).toString());
+    source.send(encodeFrame({ operation: 'command', requestId, data: "printf '%s' HEL''LO\r" }).toString());
+    await waitFor('the answer', () =>
+      Buffer.concat(seen.map((frame) => (frame.operation === 'command_response' ? frame.data : Buffer.alloc(0)))).includes('HELLO'),
+    );
+  });
+});
+
 describe('the device’s own sshd', () => {
   let sshd: Sshd;
   let account: ThrowawayUser;
@@ -261,6 +309,19 @@ describe('the device’s own sshd', () => {
     const shell = Number(await ask('printf %s $$'));
     await agent.close();
     await waitFor('the shell to end', () => !alive(shell));
+  });
+
+  test('a shell that is slow to read gets all, though typing blocked the C agent meanwhile', async () => {
+    const faults = { silentDeathRate: 0, stallRate: 0, stallForGoodRate: 0, floodFrames: 0, oneMessagePerRead: false };
+    await logIn({ target: target(), profile: 'c-agent', faults }, account.name, account.password);
+    await ask('stty raw -echo');
+    const text = 'x'.repeat(8191) + '\n';
+    const count = 600; // beyond what the SSH window and the terminal hold
+    platform.command(`printf REA''DY; sleep 1; head -c ${count * text.length} | wc -c; printf SA''VED\n`);
+    await platform.shows('READY');
+    for (let sent = 0; sent < count; sent++) platform.command(text);
+    await platform.shows('SAVED');
+    expect(platform.output.toString()).toContain(`READY${count * text.length}\n`);
   });
 
   test('20 MB arrive whole while the receiver keeps up, through the sound agent', async () => {

@@ -80,9 +80,9 @@ describe('the sound agent', () => {
     await waitFor('the text', () => sessions.last.typed.includes('fine'));
   });
 
-  test('ends a session that takes none of more than 4 MiB of typed text', async () => {
+  test('ends a session that takes none of more than 16 MiB of typed text', async () => {
     await logIn('sound');
-    sessions.last.untaken = 4 * 1024 * 1024 + 1;
+    sessions.last.untaken = 16 * 1024 * 1024 + 1;
     platform.command('x');
     await platform.has('disconnect');
     expect(sessions.last.hungUp).toBe(true);
