@@ -44,7 +44,7 @@ export interface TunnelSettings {
 export interface AgentSettings {
   tunnel: TunnelSettings;
   /** The device's own SSH server, or a login shell of this process's user under a password. */
-  target: { kind: 'sshd'; address: Address } | { kind: 'local'; password: string };
+  target: { kind: 'sshd'; address: Address } | { kind: 'local'; password: string; shell: string | undefined };
   profile: ProfileName;
   seed: number;
   /** Switches as NAME=VALUE. */

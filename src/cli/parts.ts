@@ -33,7 +33,7 @@ export const PARTS: Parts = {
 };
 
 function agentTarget(target: AgentSettings['target']) {
-  return target.kind === 'sshd' ? { sshd: target.address } : { local: { password: target.password } };
+  return target.kind === 'sshd' ? { sshd: target.address } : { local: { password: target.password, ...(target.shell === undefined ? {} : { shell: target.shell }) } };
 }
 
 async function keyLogin(keys: BridgeSettings['keys']) {

@@ -120,6 +120,24 @@ describe('the demo', () => {
     expect(result.stdout.toString()).toBe('');
   });
 
+  test('says in one line that a shell is missing', async () => {
+    const result = await run(process.execPath, [START, '--listen', '127.0.0.1:0', '--shell', '/no/shell'], { env: { XDG_STATE_HOME: await scope.tempDir() } });
+    expect(result.status).toBe(3);
+    expect(result.stderr.toString()).toMatch(/^iotda-ssh: [^\n]*\/no\/shell[^\n]*\n$/);
+  });
+
+  test('gives a plain terminal of the shell that was asked for, and refuses commands there', async () => {
+    const demo = await startDemo('--shell', '/bin/dash', '--tier', 'raw');
+    const terminal = startSsh(demo, [], { options: ['-tt'], input: 'open', timeoutMs: 60_000 });
+    terminal.child.stdin?.write('echo "<$0>"\n');
+    await waitFor('the name of the shell', () => terminal.stdout.includes('<-dash>'));
+    const refused = await ssh(demo, ['true']);
+    expect(refused.status).not.toBe(0);
+    expect(refused.stderr.toString()).not.toBe('');
+    terminal.kill();
+    await terminal.done;
+  });
+
   test('stops while clients of it are still connecting', async () => {
     const demo = await startDemo();
     const clients = Array.from({ length: 5 }, () => startSsh(demo, ['sleep 3600'], { timeoutMs: 60_000 }));

@@ -15,6 +15,7 @@ import { MAX_SEED } from './device.js';
 interface DemoOptions extends CommonOptions, ServerOptions {
   listen: Address;
   passwordFile?: string;
+  shell?: string;
   profile: ProfileName;
   seed: number;
 }
@@ -27,6 +28,7 @@ export function demoCommand(parts: Parts, exit: (code: number) => void): Command
     .description('Everything on this machine in one process: relay, a device with a login shell of yours, and the bridge.')
     .addOption(option('--listen <address>', 'HOST:PORT to listen on; port 0 for any free one').argParser(listenAddress).default({ host: '127.0.0.1', port: 2222 }, '127.0.0.1:2222'))
     .addOption(option('--password-file <file>', 'file with the password; without it a random one is made and shown'))
+    .addOption(option('--shell <path>', 'login shell of the device (default: yours)'))
     .addOption(option('--profile <name>', 'which agent the device behaves like').choices(PROFILE_NAMES).default('sound'))
     .addOption(option('--seed <n>', 'makes the faults of a profile repeatable').argParser(wholeNumber(0, MAX_SEED, 'the seed')).default(1));
   withCommonOptions(withServerOptions(command), { logLevel: 'warn' });
@@ -44,7 +46,7 @@ export function demoCommand(parts: Parts, exit: (code: number) => void): Command
           uri: `ws://127.0.0.1:${relay.address.port}/v5/iot/tunnels/${tunnel.tunnel_id}/${name}`,
           ...{ token, ca: undefined, insecure: false },
         });
-        const target = { kind: 'local', password } as const;
+        const target = { kind: 'local', password, shell: options.shell } as const;
         const { profile, seed } = options;
         const agent = keep(await parts.startAgent({ tunnel: leg('device-connect', tunnel.device_token), target, profile, seed, faults: [], log: log.child({ part: 'device' }) }));
         await agent.opened;

@@ -13,6 +13,7 @@ interface DeviceOptions extends CommonOptions, TunnelOptions {
   sshd?: Address;
   local?: boolean;
   passwordFile?: string;
+  shell?: string;
   profile: ProfileName;
   seed: number;
   fault?: string[];
@@ -27,6 +28,7 @@ export function deviceCommand(parts: Parts, exit: (code: number) => void): Comma
     .addOption(option('--sshd <address>', 'log in to the SSH server at HOST:PORT').argParser(peerAddress))
     .addOption(option('--local', 'or start a login shell of this user, under the password in --password-file'))
     .addOption(option('--password-file <file>', 'file with the password for --local; - for standard input'))
+    .addOption(option('--shell <path>', 'login shell for --local (default: that of this user)'))
     .addOption(option('--profile <name>', 'which agent to behave like').choices(PROFILE_NAMES).default('sound'))
     .addOption(option('--seed <n>', 'makes the faults of a profile repeatable').argParser(wholeNumber(0, MAX_SEED, 'the seed')).default(1))
     .addOption(option('--fault <name=value>', 'change one switch of the profile (repeatable)').argParser(repeatable).hideHelp());
@@ -53,5 +55,5 @@ async function deviceTarget(options: DeviceOptions, log: Log): Promise<AgentSett
   if (options.passwordFile === '-' && options.tokenFile === '-') throw new Fault('USAGE', 'standard input can hold only one of the token and the password');
   const secret = await readSecretFile(options.passwordFile, 'the device password');
   if (secret.warning !== undefined) log.warn(secret.warning);
-  return { kind: 'local', password: secret.value };
+  return { kind: 'local', password: secret.value, shell: options.shell };
 }
