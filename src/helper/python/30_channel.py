@@ -3,9 +3,9 @@ import json, errno, select
 
 (OPEN, OPENED, REFUSED, DATA, ERR, EOF, CREDIT, SIGNAL, RESIZE, EXIT, CLOSE, INFO, ZDATA, ZERR, STOP,
  PROGRAM) = range(1, 17)
-# Bytes the bridge may send before any CREDIT, and bytes we may (CREDIT "to the bridge" and "to the device").
+# Bytes that the bridge, and that we, may send on a channel before any CREDIT.
 # A test holds them to src/mux/wire.ts.
-BRIDGE_CREDIT, DEVICE_CREDIT = 262144, 1048576
+CREDIT_TO_BRIDGE, CREDIT_TO_DEVICE = 262144, 1048576
 # Bytes of one read, so that a keystroke waits for one slice; more where it compresses well.
 SLICE, BIG_SLICE = 16384, 65536
 # Less is not worth compressing.
@@ -23,7 +23,7 @@ class Channel(object):
 
     def __init__(self, host, number):
         self.host, self.number = host, number
-        self.credit, self.owed = DEVICE_CREDIT, 0
+        self.credit, self.owed = CREDIT_TO_DEVICE, 0
         self.queue = bytearray()
         self.ended = self.mute = self.sent_eof = False
         self.opening = True
@@ -63,7 +63,7 @@ class Channel(object):
             # Nobody reads it: drop it, and do not let the sender wait.
             self.took(len(data))
             return
-        if len(self.queue) + len(data) > BRIDGE_CREDIT:
+        if len(self.queue) + len(data) > CREDIT_TO_BRIDGE:
             self.close('more data than credit')
             return
         self.queue += data
@@ -94,7 +94,7 @@ class Channel(object):
 
     def took(self, n):
         self.owed += n
-        if self.owed >= BRIDGE_CREDIT // 4:
+        if self.owed >= CREDIT_TO_BRIDGE // 4:
             self.send(CREDIT, struct.pack('>I', self.owed))
             self.owed = 0
 

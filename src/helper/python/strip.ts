@@ -1,4 +1,4 @@
-/** One logical line of Python: its indentation, and its text with continuation lines joined as they were. */
+/** One logical line of Python: its indentation in spaces, and its text on one line. */
 interface LogicalLine {
   indent: number;
   text: string;
@@ -8,8 +8,8 @@ interface LogicalLine {
 const TRIPLE = /^(?:"""|''')/;
 
 /**
- * Makes Python source small without changing what it does: drops comments, blank lines and
- * docstrings, and indents by one space. Strings stay as they are, multi-line ones too. The source
+ * Makes Python source small without changing what it does: drops comments, blank lines, docstrings
+ * and needless spaces, joins continued lines, and indents by one space. Strings stay as they are, multi-line ones too. The source
  * must be indented by spaces.
  */
 export function stripPython(source: string): string {
@@ -51,12 +51,18 @@ function logicalLine(source: string, at: number): { text: string; end: number; s
   let text = '';
   let depth = 0;
   let single = false;
+  let spaced = false;
+  const add = (part: string): void => {
+    if (spaced && needsSpace(text.at(-1) ?? '', part.charAt(0))) text += ' ';
+    spaced = false;
+    text += part;
+  };
   while (at < source.length) {
     const char = source.charAt(at);
     if (char === '"' || char === "'") {
       const end = stringEnd(source, at);
       single = text === '';
-      text += source.slice(at, end);
+      add(source.slice(at, end));
       at = end;
       continue;
     }
@@ -65,28 +71,28 @@ function logicalLine(source: string, at: number): { text: string; end: number; s
       continue;
     }
     at += 1;
+    if (char === '\n' && depth === 0) break;
     if (char === '\\' && source[at] === '\n') {
-      // An explicit continuation: the next line's indentation means nothing.
-      at = skipSpaces(source, at + 1);
-      text = `${text.trimEnd()} `;
-    } else if (char === '\n') {
-      if (depth === 0) break;
-      at = skipSpaces(source, at);
-      // A line end within brackets separates words just as a space does.
-      if (!/[\s([{]$/.test(text)) text += ' ';
+      at += 1;
+      spaced = true;
+    } else if (char === '\n' || char === ' ') {
+      spaced = true;
     } else {
       if ('([{'.includes(char)) depth += 1;
       if (')]}'.includes(char)) depth -= 1;
-      if (char !== ' ') single = false;
-      text += char;
+      single = false;
+      add(char);
     }
   }
-  return { text: text.trimEnd(), end: at, single };
+  return { text, end: at, single };
 }
 
-function skipSpaces(source: string, at: number): number {
-  while (source[at] === ' ') at += 1;
-  return at;
+/**
+ * Whether the space between these two characters means something: it keeps words and numbers apart
+ * (`1. if`, too), and two strings (`'' 'b'` would begin a triple quote).
+ */
+function needsSpace(before: string, after: string): boolean {
+  return (/[\w.]/.test(before) && /[\w'"]/.test(after)) || (/['"]/.test(before) && /['"]/.test(after));
 }
 
 function stringEnd(source: string, at: number): number {

@@ -59,7 +59,7 @@ class Stream(object):
     def __init__(self):
         self.out, self.err = bytearray(), bytearray()
         self.events, self.exit, self.refused, self.fault = [], None, None, ''
-        self.credit, self.queue, self.ending = 1 << 20, bytearray(), False
+        self.credit, self.queue, self.ending = 256 << 10, bytearray(), False
         self.hash, self.count = hashlib.sha256(), 0
         self.keep = True
         self.auto = True
@@ -258,7 +258,7 @@ class Peer(object):
                 s.events.append(name)
             if s.auto:
                 s.owed = getattr(s, 'owed', 0) + len(payload)
-                if s.owed > 65536:
+                if s.owed >= 262144:
                     self.send(CREDIT, channel, struct.pack('>I', s.owed))
                     s.owed = 0
         elif kind == CREDIT:

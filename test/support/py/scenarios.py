@@ -365,7 +365,7 @@ def credit(s):
     n = p.open('exec', cmd='yes', pty=None, env={})
     idle = p.streams[n]
     idle.auto = False
-    p.until(lambda: idle.count >= 262144)
+    p.until(lambda: idle.count >= 1048576)
     m = p.open('exec', cmd='sleep 67', pty=None, env={})
     stuck = p.streams[m]
     p.feed(m, b'x' * (3 << 20))
@@ -373,7 +373,7 @@ def credit(s):
     rss = int(next(l for l in open('/proc/%d/status' % s.daemon) if l.startswith('VmRSS')).split()[1])
     sent = (3 << 20) - len(stuck.queue)
     p.send(CREDIT, n, struct.pack('>I', 1000))
-    p.until(lambda: idle.count >= 263144)
+    p.until(lambda: idle.count >= 1049576)
     p.send(CLOSE, n)
     p.send(CLOSE, m)
     p.finish(n)

@@ -1,0 +1,246 @@
+"""The helper's link on its own: no processes, no sockets, a virtual clock. `link_sim.py FILE NAME [SEED]`
+loads the helper text FILE, runs one check and prints its findings as JSON."""
+import base64
+import hashlib
+import heapq
+import json
+import random
+import struct
+import sys
+import zlib
+
+from peer import Peer
+
+SECRET = '5e' * 32
+
+
+def helper(path):
+    scope = {'P': {'secret': SECRET, 'grace': 60}}
+    with open(path, encoding='utf-8') as f:
+        exec(f.read(), scope)
+    return scope
+
+
+class End(object):
+    def __init__(self, scope, mine, theirs):
+        self.got = bytearray()
+        self.byes = []
+        self.link = scope['Link'](scope['digest'], mine, theirs, self.take, self.byes.append, 0.)
+
+    def take(self, data):
+        self.got += data
+
+
+def bridge_packets(data, size):
+    """DATA packets of the bridge's direction, made by the reference peer."""
+    peer = Peer(SECRET)
+    at, pn, packets = 0, 0, []
+    while at < len(data):
+        pn += 1
+        packets.append(peer.packet(struct.pack('>BIBHI', 1, pn, 0, 0, at) + data[at:at + size]))
+        at += size
+    return packets
+
+
+def splits(scope, seed):
+    """Every cut of the input in two, with foreign text around, gives the same stream."""
+    data = bytes(range(256))
+    packets = bridge_packets(data, 100)
+    stream = b'motd: hello; world\r\n:half a packet' + packets[0] + b'\r\n' + packets[1] + b':;;::' + packets[2] + b'$ '
+    good = 0
+    for cut in range(len(stream) + 1):
+        end = End(scope, b'down', b'up')
+        end.link.feed(stream[:cut], 1.)
+        end.link.feed(stream[cut:], 1.)
+        good += end.got == data
+    end = End(scope, b'down', b'up')
+    for byte in stream:
+        end.link.feed(bytes([byte]), 1.)
+    return {'cuts': len(stream) + 1, 'good': good, 'bytewise': end.got == data}
+
+
+def damage(scope, seed):
+    """Damaged text never raises and never delivers a byte that was not sent."""
+    rnd = random.Random(seed)
+    data = bytes(rnd.getrandbits(8) for _ in range(5000))
+    packets = bridge_packets(data, 500)
+    wrong, complete = 0, 0
+    for _ in range(300):
+        end = End(scope, b'down', b'up')
+        text = bytearray(b''.join(rnd.sample(packets, len(packets))))
+        for _ in range(rnd.randrange(6)):
+            at = rnd.randrange(len(text))
+            what = rnd.randrange(4)
+            if what == 0:
+                text[at] = rnd.getrandbits(8)
+            elif what == 1:
+                del text[at:at + rnd.randrange(800)]
+            elif what == 2:
+                text[at:at] = bytes(rnd.getrandbits(8) for _ in range(rnd.randrange(40)))
+            else:
+                text[at:at] = b';' * rnd.randrange(3) + b':' * rnd.randrange(3)
+            if not text:
+                text = bytearray(b' ')
+        while text:
+            n = rnd.randrange(1, 3000)
+            end.link.feed(bytes(text[:n]), 1.)
+            del text[:n]
+        wrong += not data.startswith(bytes(end.got))
+        end.link.feed(b';' + b''.join(packets), 2.)
+        complete += end.got == data
+    return {'wrong': wrong, 'complete': complete}
+
+
+def bounds(scope, seed):
+    """Lengths and offsets that no packet may have."""
+    peer = Peer(SECRET)
+    end = End(scope, b'down', b'up')
+    data = lambda pn, offset, payload: peer.packet(struct.pack('>BIBHI', 1, pn, 0, offset >> 32, offset & 0xffffffff) + payload)
+    found = {}
+    fits = 12240
+    while len(data(1, 0, b'x' * (fits + 3))) <= 16384:
+        fits += 3
+    found['longest'] = len(data(1, 0, b'x' * fits))
+    end.link.feed(data(1, 0, b'x' * (fits + 3)), 1.)
+    found['tooLong'] = len(end.got)
+    end.link.feed(data(2, 0, b'x' * fits), 1.)
+    found['fits'] = len(end.got) == fits
+    limit = 8 << 20
+    end.link.feed(data(3, fits + limit - 4, b'tail'), 1.)
+    end.link.feed(data(4, fits + limit - 3, b'over'), 1.)
+    found['held'] = [[s - fits, len(b)] for s, b in end.link.held] == [[limit - 4, 4]]
+    end.link.feed(b'A' * 100000, 1.)
+    end.link.feed(b':' + b'A' * 100000, 1.)
+    found['kept'] = len(end.link.rest)
+    for body in (b'', b'\1', b'\2' + b'\0' * 11, b'\2' + b'\0' * 11 + b'\1', b'\2' + b'\xff' * 12, b'\1' + b'\0' * 11, b'\3\xff\xfe', b'\x09xyz'):
+        end.link.feed(peer.packet(body), 1.)
+    # An acknowledgement of bytes never sent changes nothing.
+    end.link.out += b'hello'
+    end.link.pull(1., 99999)
+    end.link.feed(peer.packet(struct.pack('>BBHIIB', 2, 0, 0, 99, 1, 0)), 1.)
+    found['nonsense'] = end.link.una
+    end.link.feed(peer.packet(struct.pack('>BBHIIB', 2, 0, 0, 5, 1, 0)), 1.)
+    found['acked'] = [end.link.una, end.link.flying, len(end.link.out)]
+    found['byes'] = end.byes
+    # Packet numbers wrap.
+    near = scope['near']
+    found['near'] = [near(5, 2 ** 32 - 2), near(0xffffffff, 2 ** 32 + 3), near(7, 5), near(0, 3)]
+    # Overlapping and repeated pieces are merged.
+    end = End(scope, b'down', b'up')
+    for pn, (offset, payload) in enumerate([(10, b'klmno'), (5, b'fgh'), (7, b'hijkl'), (10, b'klm'), (20, b'uv'), (0, b'abcdef')]):
+        end.link.feed(data(pn + 1, offset, payload), 1.)
+    found['merged'] = [bytes(end.got).decode(), [[s, bytes(b).decode()] for s, b in end.link.held]]
+    return found
+
+
+def acks(scope, seed):
+    """When and what the helper acknowledges."""
+    peer = Peer(SECRET)
+
+    def read(text):
+        found = []
+        for piece in text.split(b';')[:-1]:
+            raw = base64.b64decode(piece[1:])
+            assert zlib.crc32(hashlib.sha256(bytes.fromhex(SECRET) + b'down').digest()[4:12] + raw[:-4]) == struct.unpack('>I', raw[-4:])[0]
+            if raw[4] == 2:
+                flags, hi, lo, pn, count = struct.unpack('>BHIIB', raw[5:17])
+                ranges = struct.unpack('>' + 'HI' * 2 * count, raw[17:-4])
+                found.append({'reply': flags, 'recv': lo, 'pn': pn, 'ranges': list(ranges[1::2])})
+            else:
+                found.append('data')
+        return found
+
+    def data(pn, offset, payload, flags=0):
+        return peer.packet(struct.pack('>BIBHI', 1, pn, flags, 0, offset) + payload)
+
+    found = {}
+    link = End(scope, b'down', b'up').link
+    link.attach(1.)
+    found['attach'] = read(link.pull(1., 9999))
+    link.feed(data(1, 0, b'abc'), 1.)
+    found['notYet'] = read(link.pull(1., 9999))
+    found['due'] = round(link.due() - 1., 3)
+    found['delayed'] = read(link.pull(1.02, 9999))
+    link.feed(data(2, 3, b'def', 1), 2.)
+    found['asked'] = read(link.pull(2., 9999))
+    link.feed(data(4, 20, b'xyz') + data(6, 30, b'123'), 3.)
+    found['gap'] = read(link.pull(3., 9999))
+    link.feed(data(7, 30, b'123'), 4.)
+    found['repeat'] = read(link.pull(4., 9999))
+    link.feed(data(8, 6, b'g'), 5.)
+    link.out += b'out'
+    found['piggyback'] = read(link.pull(5., 9999))
+    link.feed(peer.packet(struct.pack('>BBHIIB', 2, 1, 0, 3, 1, 0)), 6.)
+    found['reply'] = read(link.pull(6., 9999))
+    link.feed(peer.packet(struct.pack('>BBHIIB', 2, 0, 0, 3, 1, 0)), 7.)
+    found['ackOfAck'] = read(link.pull(99., 9999))
+    found['idle'] = link.due()
+    for n in range(12):
+        link.feed(data(20 + n, 100 + 10 * n, b'.'), 100.)
+    found['ranges'] = len(read(link.pull(100., 9999))[0]['ranges']) // 2
+    return found
+
+
+def transfer(scope, seed):
+    """Both directions at once over a path that loses chunks, delays, and is replaced now and then."""
+    rnd = random.Random(seed)
+    loss = rnd.choice([0, .001, .02, .1, .25])
+    delay = rnd.choice([.0005, .01, .1])
+    rate = rnd.choice([2e5, 2e6, 5e7])
+    total = rnd.choice([1, 3000, 200000, 1500000])
+    replace = rnd.random() < .5
+    ends = [End(scope, b'down', b'up'), End(scope, b'up', b'down')]
+    sent = [rnd.getrandbits(8 * total).to_bytes(total, 'big') for _ in ends]
+    written = [0, 0]
+    now, order, events, epoch = 0., 0, [], 0
+    free = [0., 0.]
+    excess, replaced = 0, 0
+    for end in ends:
+        end.link.attach(now)
+    while any(len(ends[1 - i].got) < total for i in (0, 1)):
+        for i, end in enumerate(ends):
+            while written[i] < total and end.link.room() > 0:
+                n = min(total - written[i], rnd.choice([1, 100, 16384]))
+                end.link.out += sent[i][written[i]:written[i] + n]
+                written[i] += n
+            before = end.link.flying
+            text = end.link.pull(now, 1 << 20)
+            # One probe packet may go beyond the window, which may have shrunk under what flies.
+            if end.link.flying - before > end.link.segment:
+                excess = max(excess, end.link.flying - end.link.window)
+            while text:
+                n = rnd.randrange(1, 2049)
+                chunk, text = text[:n], text[n:]
+                free[i] = max(free[i], now) + n / rate
+                if rnd.random() >= loss:
+                    order += 1
+                    heapq.heappush(events, (free[i] + delay, order, epoch, 1 - i, chunk))
+        times = [e.link.due() for e in ends]
+        times = [t for t in times if t is not None] + [e[0] for e in events[:1]]
+        if not times:
+            return {'stalled': [len(e.got) for e in ends], 'total': total, 'loss': loss}
+        now = max(now, min(times))
+        if now > 100000:
+            return {'late': now, 'loss': loss, 'total': total}
+        if replace and rnd.random() < .002:
+            epoch += 1
+            replaced += 1
+            free = [now, now]
+            for end in ends:
+                end.link.attach(now)
+        while events and events[0][0] <= now:
+            _, _, age, to, chunk = heapq.heappop(events)
+            if age == epoch:
+                ends[to].link.feed(chunk, now)
+    return {'equal': all(ends[1 - i].got == sent[i] for i in (0, 1)), 'excess': excess, 'seconds': round(now, 1),
+            'parameters': [loss, delay, rate, total, replaced]}
+
+
+def transfers(scope, seed):
+    runs = [dict(transfer(scope, seed * 1000 + n), seed=seed * 1000 + n) for n in range(40)]
+    return {'runs': len(runs), 'bad': [r for r in runs if not r.get('equal') or r['excess'] > 0],
+            'slowest': max(r.get('seconds', 0) for r in runs)}
+
+
+if __name__ == '__main__':
+    print(json.dumps(globals()[sys.argv[2]](helper(sys.argv[1]), int(sys.argv[3]) if len(sys.argv) > 3 else 1)))

@@ -1,0 +1,52 @@
+import { describe, expect, it } from 'vitest';
+import { helperText } from '../../../src/helper/python/program.js';
+import { PYTHON, runPython } from '../../support/py/run.js';
+
+const check = async (name: string, seed = 1): Promise<unknown> => await runPython('link_sim.py', helperText(), [name, String(seed)], 25_000);
+const ack = (recv: number, pn: number, ranges: number[] = [], reply = 0): object => ({ reply, recv, pn, ranges });
+
+describe.skipIf(PYTHON === undefined)('the link of the python helper', () => {
+  it('reads packets cut anywhere, amid foreign text', async () => {
+    expect(await check('splits')).toEqual({ cuts: 474, good: 474, bytewise: true });
+  });
+
+  it('never delivers a byte that was not sent, and recovers from any damage', async () => {
+    expect(await check('damage', 7)).toEqual({ wrong: 0, complete: 300 });
+  });
+
+  it('drops what no packet may be, and bounds what it keeps', async () => {
+    expect(await check('bounds')).toEqual({
+      longest: 16_382,
+      tooLong: 0,
+      fits: true,
+      held: true,
+      kept: 0,
+      nonsense: 0,
+      acked: [5, 0, 0],
+      byes: ['\ufffd\ufffd'],
+      near: [2 ** 32 + 5, 2 ** 32 - 1, 7, 0],
+      merged: ['abcdefghijklmno', [[20, 'uv']]],
+    });
+  });
+
+  it('acknowledges when asked, at gaps and repeats, with its own data, and late otherwise', async () => {
+    expect(await check('acks')).toEqual({
+      attach: [ack(0, 0, [], 1)],
+      notYet: [],
+      due: 0.02,
+      delayed: [ack(3, 1)],
+      asked: [ack(6, 2)],
+      gap: [ack(6, 6, [20, 23, 30, 33])],
+      repeat: [ack(6, 7, [20, 23, 30, 33])],
+      piggyback: [ack(7, 8, [20, 23, 30, 33]), 'data'],
+      reply: [ack(7, 8, [20, 23, 30, 33])],
+      ackOfAck: [],
+      idle: null,
+      ranges: 8,
+    });
+  });
+
+  it.each([1, 2, 3])('moves both streams exactly once over lossy, slow and replaced paths, within its window (seed %i)', async (seed) => {
+    expect(await check('transfers', seed)).toMatchObject({ runs: 40, bad: [] });
+  });
+});
