@@ -107,7 +107,7 @@ class Agent implements AgentHandle {
     this.#options = options;
     this.#log = options.log ?? silentLog();
     this.#behaviour = behaviourOf(options.profile ?? 'sound', options.faults);
-    this.#dice = new Dice(options.seed ?? 1);
+    this.#dice = new Dice(options.seed ?? 1, (name) => countFault(this.#stats, name));
     this.#sessions = sourceOf(options.target, this.#behaviour, this.#log);
     this.opened = new Promise((resolve, reject) => {
       this.#open = resolve;

@@ -5,18 +5,19 @@
 export class Dice {
   readonly #seed: number;
   readonly #streams = new Map<string, () => number>();
-  /** How often each fault was drawn. */
-  readonly hits = new Map<string, number>();
+  readonly #onHit: (name: string) => void;
 
-  constructor(seed: number) {
+  /** `onHit` is told each fault that strikes. */
+  constructor(seed: number, onHit: (name: string) => void = () => {}) {
     this.#seed = seed;
+    this.#onHit = onHit;
   }
 
   /** True with the chance `rate`. The same seed, name and number of earlier draws give the same answer. */
   roll(name: string, rate: number): boolean {
     if (rate <= 0) return false;
     if (this.#draw(name) >= rate) return false;
-    this.hits.set(name, (this.hits.get(name) ?? 0) + 1);
+    this.#onHit(name);
     return true;
   }
 

@@ -186,15 +186,12 @@ export class Engine {
   async #handle(item: Item): Promise<void> {
     await this.#frozen;
     if (this.#over) return;
-    const { wire, behaviour, dice, stats, log } = this.#options;
+    const { wire, behaviour, dice, log } = this.#options;
     if (item.kind === 'ping') return wire.pong(item.data);
     if (item.kind === 'pong') return;
-    if (item.bytes.length > behaviour.fragmentBytes && dice.roll('fragmentLossRate', behaviour.fragmentLossRate)) {
-      return countFault(stats, 'fragmentLossRate');
-    }
+    if (item.bytes.length > behaviour.fragmentBytes && dice.roll('fragmentLossRate', behaviour.fragmentLossRate)) return;
     const inbound = readMessage(item.bytes, item.binary, behaviour);
     if (inbound.kind === 'command' && this.#inbox.waiting > 0 && dice.roll('commandReorderRate', behaviour.commandReorderRate)) {
-      countFault(stats, 'commandReorderRate');
       const other = this.#inbox.exchange(item);
       if (other.kind === 'ping') wire.pong(other.data);
       if (other.kind === 'message') await this.#act(readMessage(other.bytes, other.binary, behaviour));
@@ -235,7 +232,6 @@ export class Engine {
     }
     if (this.#willHang) return this.#hang();
     if (this.#sessionState === 'dead' && dice.roll('recoveryCrashRate', behaviour.recoveryCrashRate)) {
-      countFault(stats, 'recoveryCrashRate');
       return this.crash('a connect after a silent death');
     }
     this.#dropSession();
@@ -258,7 +254,6 @@ export class Engine {
     if (this.#over) return;
     if (behaviour.connectResponse === 'after-login') {
       if (first.length > 0 && dice.roll('bannerTwiceRate', behaviour.bannerTwiceRate)) {
-        countFault(stats, 'bannerTwiceRate');
         for (const data of first) this.#send({ operation: 'command_response', requestId: id, data });
       }
       const data = Buffer.from(Buffer.concat(first).toString('utf8'));
@@ -298,7 +293,6 @@ export class Engine {
     this.#lastId = id;
     this.output.nudge();
     if (this.#willHang && dice.roll('deadlockCrashRate', behaviour.deadlockCrashRate)) {
-      countFault(stats, 'deadlockCrashRate');
       return this.crash('a command after the end of the shell');
     }
     if (this.#sessionState === 'ended' && behaviour.typingAfterEndCloses) return wire.close(1011, CSHARP_WRITE_TEXT);
@@ -323,10 +317,7 @@ export class Engine {
   }
 
   #strikes(name: 'commandLossRate' | 'crashRate' | 'stallRate' | 'stallForGoodRate' | 'silentDeathRate'): boolean {
-    const { behaviour, dice, stats } = this.#options;
-    if (!dice.roll(name, behaviour[name])) return false;
-    countFault(stats, name);
-    return true;
+    return this.#options.dice.roll(name, this.#options.behaviour[name]);
   }
 
   async #type(text: string): Promise<void> {

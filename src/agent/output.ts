@@ -158,7 +158,10 @@ export class Output {
     if (injected === 'garble') garble(data);
     const frame = encodeUnchecked({ operation: 'command_response', requestId: id(), data }, behaviour.json);
     if (behaviour.frameBufferBytes > 0 && frame.length > behaviour.frameBufferBytes) return this.#lose('frameBufferBytes');
-    if (dice.roll('outputLossRate', behaviour.outputLossRate)) return this.#lose('outputLossRate');
+    if (dice.roll('outputLossRate', behaviour.outputLossRate)) {
+      stats.outputFramesLost++;
+      return;
+    }
     stats.bytesShown += chunk.length;
     this.#transmit(frame);
     if (injected === 'duplicate') this.#transmit(frame);
@@ -173,7 +176,6 @@ export class Output {
       return chunk.subarray(0, nul);
     }
     if (chunk.length < behaviour.readBytes || !dice.roll('trailingGarbageRate', behaviour.trailingGarbageRate)) return chunk;
-    countFault(stats, 'trailingGarbageRate');
     const garbage = Array.from({ length: 1 + dice.pick('garbage', GARBAGE_BYTES) }, () => 1 + dice.pick('garbage', 255));
     return Buffer.concat([chunk, Buffer.from(garbage)]);
   }
@@ -193,14 +195,13 @@ export class Output {
   }
 
   #transmit(frame: Buffer): void {
-    const { behaviour, dice, stats } = this.#options;
+    const { behaviour, dice } = this.#options;
     if (this.#late !== undefined) {
       const late = this.#late;
       this.#flushLate(undefined);
       this.#put(frame);
       this.#put(late);
     } else if (dice.roll('outputReorderRate', behaviour.outputReorderRate)) {
-      countFault(stats, 'outputReorderRate');
       this.#late = frame;
       this.#lateTimer = setTimeout(() => this.#flushLate(frame), REORDER_MS);
     } else {
