@@ -3,6 +3,13 @@
 # in the directory, where the next front finds it. PROTOCOL: see wire.ts.
 ID=${0%/*}
 . "$ID/k"
+if [ -n "$BASH_VERSION" ] && [ -z "$1" ]; then
+  # Bash reads ahead on a terminal, and would give what it holds to the next read of anything.
+  cat | sh "$0" $$
+  exit
+fi
+# The process group of this front.
+Ipg=${1:-$$}
 set -f
 Ix=
 [ -n "$Iboot" ] && read -r Ix </proc/sys/kernel/random/boot_id
@@ -24,7 +31,7 @@ if [ -n "$Iold" ]; then
   kill -KILL -"$Iold" 2>/dev/null
 fi
 : >"$ID/busy"
-printf '%s\n' $$ >"$ID/fp"
+printf '%s\n' $Ipg >"$ID/fp"
 Ilast=0
 read -r Ilast <"$ID/q"
 rm -f "$ID/ev"
@@ -207,7 +214,7 @@ Inote() {
         [ -s "$Iu" ] || continue
         read -r Ig <"$Iu"
         Iu=${Iu%/ic}
-        Ix="$Ix ${Iu##*/}:$Ig"
+        Ix="$Ix ${Iu##*/}=$Ig"
       done
       set -f
       set -- $(printf %s "$Ix" | Isum)
@@ -234,7 +241,7 @@ Inote() {
       rm -rf "$ID"
       printf 'w b 0\n' >&5
       sleep 1
-      kill -KILL -$$
+      kill -KILL -$Ipg
       ;;
   esac
 }
@@ -293,4 +300,4 @@ if [ "$Ix" = $$ ]; then
   : >"$ID/busy"
   : >"$ID/fp"
 fi
-kill -KILL -$$
+kill -KILL -$Ipg

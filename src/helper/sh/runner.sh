@@ -16,7 +16,7 @@ Ifeed() {
     esac
     Ik=$((Ik+1))
     printf '%s\n' "$Ik" >ic
-    printf 'w c %s:%s\n' "$In" "$Ik" 1<>../ev
+    printf 'w c %s=%s\n' "$In" "$Ik" 1<>../ev
   done
 }
 # Output: cuts the stream into segments, each a file that holds one whole record, and waits when

@@ -15,7 +15,7 @@
  *          k received window seconds {ch stream arrived granted | ! file}: the account of output
  * Down: `:TAG type … sum;`, or `:TAG type value value;` for the short ones without checksum.
  *   a n: done up to n   n n: out of step, last done n   F n: n cannot be done   A n: attached, last done n
- *   c ch:count: items of standard input taken   p id last {ch:count}   h base64 of facts
+ *   c ch=count: items of standard input taken   p id last {ch=count}   h base64 of facts
  *   o|e ch k LF text: segment k of a stream     x ch 0 LF status signal segments-o segments-e
  *   l n: program lines held   f reason: cannot run here   g 0: the state is gone   b 0: ended
  */
@@ -138,7 +138,7 @@ function parseShort(type: string, rest: string): ShRecord | undefined {
 }
 
 function pairOf(text: string): readonly [number, number] | undefined {
-  const [left, right, more] = text.split(':').map(number);
+  const [left, right, more] = text.split('=').map(number);
   if (left === undefined || right === undefined || more !== undefined || Number.isNaN(left + right)) return undefined;
   return [left, right];
 }
