@@ -11,7 +11,9 @@ import { faultText } from './report.js';
 export async function main(args: readonly string[]): Promise<void> {
   const fail = (thrown: unknown) => {
     const fault = toFault(thrown);
-    process.stderr.write(faultText(fault, args.includes('json') ? 'json' : 'text'));
+    // Parsing may not have come to the option, so look for it by hand.
+    const json = args.includes('json') || args.includes('--log-format=json') || process.env['IOTDA_SSH_LOG_FORMAT'] === 'json';
+    process.stderr.write(faultText(fault, json ? 'json' : 'text'));
     process.exit(EXIT_CODES[fault.code]);
   };
   process.on('uncaughtException', fail);

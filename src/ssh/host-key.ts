@@ -65,12 +65,23 @@ async function makeFolder(folder: string): Promise<void> {
 async function readOrMake(path: string, type: 'ed25519' | 'ecdsa'): Promise<string> {
   const existing = await read(path);
   if (existing !== undefined) return existing;
-  const made = type === 'ed25519'
-    ? ssh2.utils.generateKeyPairSync('ed25519', { comment: 'iotda-ssh' })
-    : ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256, comment: 'iotda-ssh' });
-  await writeOnce(path, made.private);
+  const made = makePrivateKey(type);
+  await writeOnce(path, made);
   // Another process may have been first: its key is the one that counts.
-  return (await read(path)) ?? made.private;
+  return (await read(path)) ?? made;
+}
+
+/**
+ * A new private key in OpenSSH's format. ssh2 1.17 drops the leading zero byte of an ed25519 public
+ * key, so that one key in 256 cannot be read back: such a key is thrown away.
+ */
+export function makePrivateKey(type: 'ed25519' | 'ecdsa'): string {
+  for (;;) {
+    const made = type === 'ed25519'
+      ? ssh2.utils.generateKeyPairSync('ed25519', { comment: 'iotda-ssh' })
+      : ssh2.utils.generateKeyPairSync('ecdsa', { bits: 256, comment: 'iotda-ssh' });
+    if (!(ssh2.utils.parseKey(made.private) instanceof Error)) return made.private;
+  }
 }
 
 async function read(path: string): Promise<string | undefined> {
