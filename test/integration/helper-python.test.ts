@@ -157,6 +157,21 @@ describe.skipIf(PYTHON === undefined)('the python helper on a real terminal', ()
     expect(await play('twice')).toEqual({ same: true });
   });
 
+  it('meets its front in a private folder where abstract sockets do not work, and removes it', async () => {
+    expect(await play('paths')).toMatchObject({ mode: '700', exit: status(5) });
+  });
+
+  it('refuses channels rather than be unable to take a new front', async () => {
+    expect(await play('files')).toMatchObject({
+      limit: 150,
+      refused: true,
+      running: true,
+      statuses: [1],
+      reason: { code: 'resource', message: 'Too many open files' },
+      after: status(6),
+    });
+  });
+
   it('reads its packets out of any foreign text', async () => {
     expect(await play('noise')).toEqual({ equal: true });
   });

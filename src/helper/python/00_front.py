@@ -3,7 +3,7 @@
 # the other files it is the helper. `P` (parameters) is put in front of the text by program.ts.
 #
 # Language: Python 3.5 to 3.14, standard library only.
-import os, sys, socket, hashlib, signal, _thread
+import os, sys, socket, hashlib, signal, select, _thread
 
 
 def digest(word):
@@ -76,6 +76,12 @@ def front():
                 data = os.read(0, 65536)
                 if not data:
                     break
+                # A terminal gives 4 kB at most; the daemon's turn costs more than another read.
+                while len(data) < 65536 and select.select([0], [], [], 0)[0]:
+                    more = os.read(0, 65536)
+                    if not more:
+                        break
+                    data += more
                 link.sendall(data)
         finally:
             os._exit(0)

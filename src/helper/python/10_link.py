@@ -72,9 +72,9 @@ class Link(object):
             waiting += e - s
         return self.window - self.flying - waiting
 
-    def packet(self, body):
-        body = self.tag + body
-        return b':' + b2a_base64(body + struct.pack('>I', zlib.crc32(body, self.key)))[:-1] + b';'
+    def packet(self, head, payload=b''):
+        body = b''.join((self.tag, head, payload))
+        return b''.join((b':', b2a_base64(body + struct.pack('>I', zlib.crc32(body, self.key)))[:-1], b';'))
 
     def farewell(self, reason):
         return self.packet(struct.pack('B', BYE_PACKET) + reason.encode()[:200])
@@ -96,8 +96,8 @@ class Link(object):
         if ask:
             self.unasked = 0
         self.flight.append((self.pn, s, e, now, ask))
-        return self.packet(struct.pack('>BIB', DATA_PACKET, self.pn & 0xffffffff, ask) + u48(s)
-                           + self.out[s - self.una:e - self.una])
+        return self.packet(struct.pack('>BIB', DATA_PACKET, self.pn & 0xffffffff, ask) + u48(s),
+                           self.out[s - self.una:e - self.una])
 
     def rto(self):
         least = RTO_START if self.srtt is None else max(RTO_LEAST, 2 * self.srtt + RTO_MARGIN)

@@ -34,4 +34,4 @@ def set_modes(fd, modes):
 
 
 def set_size(fd, cols, rows, x, y):
-    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', rows, cols, x, y))
+    fcntl.ioctl(fd, termios.TIOCSWINSZ, struct.pack('HHHH', *(min(n, 65535) for n in (rows, cols, x, y))))

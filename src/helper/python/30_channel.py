@@ -6,8 +6,9 @@ import json, errno, select
 # Bytes that the bridge, and that we, may send on a channel before any CREDIT.
 # A test holds them to src/mux/wire.ts.
 CREDIT_TO_BRIDGE, CREDIT_TO_DEVICE = 262144, 1048576
-# Bytes of one read, so that a keystroke waits for one slice; more where it compresses well.
-SLICE, BIG_SLICE = 16384, 65536
+# Bytes of one read, so that a keystroke waits for one slice; more where it compresses well, or where
+# the path is so wide that a slice is a small part of what it holds.
+SLICE, BIG_SLICE, SLICES = 16384, 65536, 8
 # Less is not worth compressing.
 ZIP_LEAST = 256
 # Bytes of a terminal still read after its leader's exit while others go on writing to it.
@@ -83,7 +84,7 @@ class Channel(object):
                 pass
             except OSError as e:
                 if self.sock:
-                    self.close(e.strerror)
+                    self.close(e.strerror or str(e))
                     return
                 self.took(len(self.queue))
                 self.queue.clear()
@@ -160,7 +161,9 @@ class Channel(object):
     # To the bridge
 
     def pull(self, fd):
-        size = self.slice if self.mute else min(self.slice, self.credit)
+        size = max(self.slice, min(BIG_SLICE, self.host.link.window // SLICES))
+        if not self.mute:
+            size = min(size, self.credit)
         if size <= 0 or self.host.room() <= 0:
             # Never a read of 0 bytes: it would look like the end of the file.
             return
@@ -170,7 +173,7 @@ class Channel(object):
             return
         except OSError as e:
             if self.sock:
-                self.close(e.strerror)
+                self.close(e.strerror or str(e))
                 return
             data = b''
         if not data:

@@ -1,5 +1,5 @@
 # Starting processes as sshd does: the user's shell, home and login environment, a fresh session.
-import fcntl, pwd
+import fcntl, pwd, resource
 
 # Of the login terminal or of the shell that it ran, not of a new session.
 NOT_INHERITED = 'SHLVL OLDPWD PWD _ SSH_TTY TERM COLUMNS LINES'.split()
@@ -19,6 +19,8 @@ class User(object):
         self.name = entry.pw_name if entry else env.get('USER') or str(os.getuid())
         self.home = entry.pw_dir if entry else env.get('HOME') or '/'
         self.shell = entry and entry.pw_shell or env.get('SHELL') or '/bin/sh'
+        # Descriptors that a new process may have (soft, hard), as the login has it.
+        self.files = resource.getrlimit(resource.RLIMIT_NOFILE)
         self.env = dict(os.environb)
         for name in NOT_INHERITED:
             self.env.pop(name.encode(), None)
@@ -112,6 +114,7 @@ def child(user, path, argv, env, files, pty, cmd, program):
             except (OSError, ValueError):
                 pass
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
+        resource.setrlimit(resource.RLIMIT_NOFILE, user.files)
         try:
             os.chdir(user.home)
         except OSError as e:

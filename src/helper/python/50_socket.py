@@ -141,6 +141,7 @@ class Listener(Network):
         for s in self.socks:
             try:
                 for _ in range(ACCEPT_MOST if s.fileno() == fd else 0):
+                    self.host.check_room()
                     self.accepted(*s.accept())
             except (BlockingIOError, ConnectionError):
                 pass

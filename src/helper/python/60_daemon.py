@@ -7,6 +7,8 @@ QUEUE_LIMIT = 65536
 PROOF_TIME, PROOF_MOST = 5, 8
 # Bytes of a message's payload; an OPEN may hold a long command.
 MESSAGE_LIMIT, OPEN_LIMIT = 65536, 1048576
+# Descriptors we use at most, and those kept free so that a new front can always come.
+FILES_MOST, FILES_KEPT = 8192, 24
 # Seconds to get the farewell out.
 BYE_TIME = 1
 
@@ -32,6 +34,9 @@ class Host(object):
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.signal(signal.SIGTERM, self.terminated)
         self.watch(wake, self.reap, select.POLLIN)
+        # Channels take descriptors in threes; ours may be as many as the system lets us have.
+        self.files = min(FILES_MOST, self.user.files[1] if self.user.files[1] > 0 else FILES_MOST)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (self.files, self.user.files[1]))
         system = os.uname()
         self.send(INFO, 0, json.dumps({
             'v': 1, 'tier': 'python', 'version': '.'.join(map(str, sys.version_info[:3])),
@@ -252,8 +257,16 @@ class Host(object):
             channel.free()
         self.send(REFUSED, number, json.dumps({'code': code, 'message': message}).encode())
 
+    def check_room(self):
+        """OSError when a new channel would take the descriptors that fronts need."""
+        fd = os.dup(self.waker)
+        os.close(fd)
+        if fd > self.files - FILES_KEPT:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
     def open(self, number, o):
         try:
+            self.check_room()
             KINDS[o['kind']](self, number, o)
         except KeyError as e:
             self.refuse(number, 'unsupported', 'kind of channel or field %s' % e)
@@ -307,7 +320,7 @@ class Host(object):
         if self.front:
             try:
                 self.front.settimeout(BYE_TIME)
-                self.front.sendall(self.outbox + self.link.farewell(self.over))
+                self.front.sendall(self.outbox + 3 * self.link.farewell(self.over))
             except OSError:
                 pass
 

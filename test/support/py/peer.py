@@ -77,7 +77,7 @@ class Peer(object):
         # Sender: segments [start, bytes, sent time or None, pn]
         self.out, self.una, self.end = [], 0, 0
         self.pn = 0
-        self.window = 65536
+        self.window, self.segment = 65536, 2000
         # Receiver
         self.recv, self.held, self.seen = 0, {}, 0
         self.inbox = bytearray()
@@ -116,9 +116,9 @@ class Peer(object):
 
     def write(self, data):
         while data:
-            self.out.append([self.end, data[:2000], None, 0])
-            self.end += len(data[:2000])
-            data = data[2000:]
+            self.out.append([self.end, data[:self.segment], None, 0])
+            self.end += len(data[:self.segment])
+            data = data[self.segment:]
 
     def transmit(self, now):
         flying = 0

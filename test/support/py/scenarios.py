@@ -1,6 +1,7 @@
 """What the helper must do, driven over a real PTY. `scenarios.py FILE NAME` runs one scenario with the
 programs of FILE (JSON: secret, start, attach, grace) and prints its findings as JSON; the TypeScript
 tests assert them."""
+import base64
 import ctypes
 import hashlib
 import json
@@ -12,6 +13,7 @@ import sys
 import tempfile
 import threading
 import time
+import zlib
 
 from peer import CLOSE, CREDIT, DATA, EOF, PROGRAM, RESIZE, SIGNAL, STOP, Peer, Terminal, pack
 
@@ -453,6 +455,41 @@ def twice(s):
     return {'same': int(one.out) == first}
 
 
+def paths(s):
+    """Where abstract names do not work, the rendezvous is a folder of ours alone, removed at the end."""
+    name = '.iotda-ssh-' + hashlib.sha256(bytes.fromhex(s.programs['secret']) + b'name').hexdigest()[:32]
+    folder = '/tmp/' + name
+    mode = '%o' % (os.stat(folder).st_mode & 0o777)
+    s.reattach()
+    one = s.peer.run('exit 5')
+    s.ended = lambda: os.path.exists(folder)
+    return {'mode': mode, 'exit': one.exit, 'folder': folder}
+
+
+def without_abstract(programs):
+    for part in ('start', 'attach'):
+        source = zlib.decompress(base64.b64decode(programs[part])).decode()
+        assert source.count("yield '\\0'+name") == 1
+        programs[part] = pack(source.replace("yield '\\0'+name", 'pass'))
+
+
+def files(s):
+    """Descriptors run out: new channels are refused, running ones live, and a front can still come."""
+    p = s.peer
+    limit = int(p.run('ulimit -Sn').out)
+    p.until(lambda: True)
+    ns = [p.open('exec', cmd='echo $$; read x', pty=None, env={}) for _ in range(80)]
+    p.until(lambda: all(p.streams[n].refused or p.streams[n].out for n in ns))
+    refused = [n for n in ns if p.streams[n].refused]
+    running = [n for n in ns if n not in refused]
+    s.reattach()
+    for n in running:
+        p.feed(n, b'', True)
+    statuses = [p.finish(n).exit['status'] for n in running]
+    return {'limit': limit, 'refused': len(refused) > 0, 'running': len(running) > 20, 'statuses': sorted(set(statuses)),
+            'reason': p.streams[refused[0]].refused if refused else None, 'after': p.run('exit 6').exit}
+
+
 def noise(s):
     """Foreign text around, between and inside packets costs packets, not bytes."""
     p = s.peer
@@ -472,14 +509,22 @@ def main():
         programs = json.load(f)
     libc = ctypes.CDLL(None)
     libc.prctl(36, 1, 0, 0, 0)  # PR_SET_CHILD_SUBREAPER: orphans of the helper are reaped here
-    session = Session(programs)
+    env = None
+    if sys.argv[2] == 'paths':
+        without_abstract(programs)
+        env = {'XDG_RUNTIME_DIR': ''}
+    if sys.argv[2] == 'files':
+        import resource
+        resource.setrlimit(resource.RLIMIT_NOFILE, (150, 200))
+    session = Session(programs, env=env)
+    session.ended = lambda: False
     try:
         found = globals()[sys.argv[2]](session)
     finally:
         clean = session.end() if alive(session.daemon) else True
         if not clean:
             os.kill(session.daemon, signal.SIGKILL)
-    print(json.dumps({'found': found, 'clean': clean}))
+    print(json.dumps({'found': found, 'clean': clean and not session.ended()}))
 
 
 if __name__ == '__main__':
