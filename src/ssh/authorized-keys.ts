@@ -59,13 +59,17 @@ export function findAuthorizedKey(keys: readonly AuthorizedKey[], blob: Buffer, 
 function parseLine(text: string, where: string, line: number): AuthorizedKey {
   let rest = text;
   let expiresAt: number | undefined;
+  const word = rest.split(/\s/, 1)[0] ?? '';
+  if (word === 'ssh-dss' || /-cert-v\d\d@openssh\.com$/.test(word)) {
+    throw new Fault('USAGE', `${where}: keys of type ${word} are not supported; use ssh-ed25519, ecdsa-sha2-nistp256 or ssh-rsa.`);
+  }
   if (!startsWithKey(rest)) {
     const end = optionsEnd(rest, where);
     expiresAt = checkOptions(rest.slice(0, end), where);
     rest = rest.slice(end).trimStart();
     if (!startsWithKey(rest)) {
-      const word = JSON.stringify(rest.split(/\s/, 1)[0]?.slice(0, 60) ?? '');
-      throw new Fault('USAGE', `${where}: expected a key type such as ssh-ed25519, found ${word}.`);
+      const found = JSON.stringify(rest.split(/\s/, 1)[0]?.slice(0, 60) ?? '');
+      throw new Fault('USAGE', `${where}: expected a key type such as ssh-ed25519, found ${found}.`);
     }
   }
   const [type = '', encoded = '', ...comment] = rest.split(/\s+/);

@@ -1,0 +1,71 @@
+import { generateKeyPairSync } from 'node:crypto';
+import ssh2 from 'ssh2';
+import { describe, expect, it } from 'vitest';
+import { findAuthorizedKey, parseAuthorizedKeys } from '../../../src/ssh/authorized-keys.js';
+import { pack } from '../../../src/ssh/wire.js';
+
+const ED = ssh2.utils.generateKeyPairSync('ed25519').public;
+const EC = ssh2.utils.generateKeyPairSync('ecdsa', { bits: 521 }).public;
+const RSA = ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 }).public;
+const RSA_SHORT = ssh2.utils.generateKeyPairSync('rsa', { bits: 1024 }).public;
+
+function securityKey(): string {
+  const x = generateKeyPairSync('ed25519').publicKey.export({ format: 'jwk' }).x ?? '';
+  const type = 'sk-ssh-ed25519@openssh.com';
+  const blob = pack({ string: type }, { string: Buffer.from(x, 'base64url') }, { string: 'ssh:' });
+  return `${type} ${blob.toString('base64')}`;
+}
+
+describe('a file of authorised keys', () => {
+  it('may hold every current key type, comments, empty lines and DOS line ends', () => {
+    const keys = parseAuthorizedKeys(`# people\r\n\r\n${ED} alice\r\n  ${EC} bob at home\n${RSA}\n${securityKey()} carol`, 'keys');
+    expect(keys.map((key) => [key.type, key.comment, key.line])).toEqual([
+      ['ssh-ed25519', 'alice', 3],
+      ['ecdsa-sha2-nistp521', 'bob at home', 4],
+      ['ssh-rsa', '', 5],
+      ['sk-ssh-ed25519@openssh.com', 'carol', 6],
+    ]);
+    expect(keys[0]?.fingerprint).toMatch(/^SHA256:[A-Za-z0-9+/]{43}$/);
+  });
+
+  it('is searched by the whole key', () => {
+    const keys = parseAuthorizedKeys(`${ED}\n${EC}`, 'keys');
+    const wanted = Buffer.from(EC.split(' ')[1] ?? '', 'base64');
+    expect(findAuthorizedKey(keys, wanted)?.line).toBe(2);
+    const changed = Buffer.from(wanted);
+    changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1;
+    expect(findAuthorizedKey(keys, changed)).toBeUndefined();
+  });
+
+  it('may let a key expire', () => {
+    const keys = parseAuthorizedKeys(`expiry-time="20300101Z" ${ED}`, 'keys');
+    const blob = keys[0]?.blob ?? Buffer.alloc(0);
+    expect(findAuthorizedKey(keys, blob, Date.UTC(2029, 11, 31))).toBeDefined();
+    expect(findAuthorizedKey(keys, blob, Date.UTC(2030, 0, 2))).toBeUndefined();
+  });
+
+  it.each([
+    ['restrict', `restrict ${ED}`],
+    ['command', `command="echo \\"a b\\", c" ${ED}`],
+    ['from', `pty,from="10.*" ${ED}`],
+    ['cert-authority', `cert-authority ${ED}`],
+    ['no-pty', `no-pty ${ED}`],
+  ])('is refused when an option would be ignored: %s', (option, line) => {
+    expect(() => parseAuthorizedKeys(`\n${line}`, 'my-keys')).toThrow(new RegExp(`my-keys line 2: the option "${option}"`));
+  });
+
+  it.each([
+    ['a private key', '-----BEGIN OPENSSH PRIVATE KEY-----', 'private key'],
+    ['a type of the past', 'ssh-dss AAAAB3NzaC1kc3M= x', 'ssh-dss are not supported'],
+    ['a certificate', 'ssh-ed25519-cert-v01@openssh.com AAAA x', 'not supported'],
+    ['one word', 'nonsense', 'expected a key type'],
+    ['a cut key', ED.slice(0, -20), 'cannot be used|not base64'],
+    ['a key without data', 'ssh-ed25519', 'not base64'],
+    ['another type inside', `ssh-rsa ${ED.split(' ')[1] ?? ''}`, 'another type'],
+    ['an RSA key too short', RSA_SHORT, '2048'],
+    ['an open quote', `command="x ${ED}`, 'quote'],
+    ['a date that is none', `expiry-time="20301301" ${ED}`, 'not a date'],
+  ])('is refused with the line named: %s', (_what, line, reason) => {
+    expect(() => parseAuthorizedKeys(line, 'my-keys')).toThrow(new RegExp(`my-keys line 1.*(${reason})`));
+  });
+});

@@ -1,0 +1,65 @@
+import { createHash } from 'node:crypto';
+import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { tmpdir } from 'node:os';
+import { join } from 'node:path';
+import { afterEach, beforeEach, describe, expect, it } from 'vitest';
+import { knownHostsLine, loadHostKeys, stateFolder } from '../../../src/ssh/host-key.js';
+
+describe('host keys', () => {
+  let root: string;
+  beforeEach(() => { root = mkdtempSync(join(tmpdir(), 'ssh-host-key-')); });
+  afterEach(() => rmSync(root, { recursive: true, force: true }));
+
+  it('are made once, readable by their owner alone, and kept', async () => {
+    const folder = join(root, 'a', 'b');
+    const first = await loadHostKeys(folder);
+    expect(readdirSync(folder).sort()).toEqual(['ssh_host_ecdsa_key', 'ssh_host_ed25519_key']);
+    expect(statSync(folder).mode & 0o777).toBe(0o700);
+    for (const name of readdirSync(folder)) expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600);
+    expect(await loadHostKeys(folder)).toEqual(first);
+    expect(first.privateKeys).toHaveLength(2);
+  });
+
+  it('are the same for two programs that start at once', async () => {
+    const [one, two] = await Promise.all([loadHostKeys(root), loadHostKeys(root)]);
+    expect(one).toEqual(two);
+    expect(readdirSync(root)).toHaveLength(2);
+  });
+
+  it('have the fingerprint that is shown', async () => {
+    const keys = await loadHostKeys(root);
+    const blob = Buffer.from(keys.publicKey.split(' ')[1] ?? '', 'base64');
+    expect(keys.publicKey).toMatch(/^ssh-ed25519 AAAA/);
+    expect(keys.fingerprint).toBe(`SHA256:${createHash('sha256').update(blob).digest('base64').replace('=', '')}`);
+  });
+
+  it('are refused when other users can read them', async () => {
+    await loadHostKeys(root);
+    chmodSync(join(root, 'ssh_host_ed25519_key'), 0o644);
+    await expect(loadHostKeys(root)).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('chmod 600') });
+  });
+
+  it('are refused when damaged, and left as they are', async () => {
+    const path = join(root, 'ssh_host_ed25519_key');
+    writeFileSync(path, 'rubbish', { mode: 0o600 });
+    await expect(loadHostKeys(root)).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining(path) });
+    expect(readFileSync(path, 'utf8')).toBe('rubbish');
+  });
+
+  it('need a folder', async () => {
+    const file = join(root, 'file');
+    writeFileSync(file, '');
+    await expect(loadHostKeys(join(file, 'state'))).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('XDG_STATE_HOME') });
+  });
+
+  it('live under the XDG state folder', () => {
+    expect(stateFolder({ XDG_STATE_HOME: '/var/state' })).toBe('/var/state/iotda-ssh');
+    expect(stateFolder({ XDG_STATE_HOME: 'relative' })).toMatch(/\/\.local\/state\/iotda-ssh$/);
+    expect(stateFolder({})).toMatch(/\/\.local\/state\/iotda-ssh$/);
+  });
+
+  it('are written into known_hosts with the port where it is not 22', () => {
+    expect(knownHostsLine('127.0.0.1', 2222, 'ssh-ed25519 AAAA')).toBe('[127.0.0.1]:2222 ssh-ed25519 AAAA');
+    expect(knownHostsLine('device', 22, 'ssh-ed25519 AAAA')).toBe('device ssh-ed25519 AAAA');
+  });
+});
