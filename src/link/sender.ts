@@ -190,19 +190,20 @@ export class Sender {
   #grow(bytes: number): void {
     if (!this.#limited || this.#srtt > this.#minRtt + DELAY_TARGET_MS) return;
     const step = this.#window < this.#threshold ? bytes : (bytes * UP_WINDOW_START_BYTES) / (2 * this.#window);
-    this.#window = Math.min(this.#window + step, WINDOW_MAX_BYTES);
+    // Whole bytes: a fraction here would become a fraction of a byte in the layer above.
+    this.#window = Math.min(this.#window + Math.ceil(step), WINDOW_MAX_BYTES);
   }
 
   #shrink(): void {
     this.#recoverPn = (this.#nextPn - 1) >>> 0;
-    this.#window = Math.max(this.#window / 2, WINDOW_MIN_BYTES);
+    this.#window = Math.max(Math.floor(this.#window / 2), WINDOW_MIN_BYTES);
     this.#threshold = this.#window;
   }
 
   /** Everything in flight is lost: a new text stream has taken the old one's place. */
   reset(): void {
     for (const segment of this.#flight.values()) this.#addLost(segment);
-    if (this.#flight.size > 0) this.#threshold = Math.max(this.#window / 2, UP_WINDOW_START_BYTES);
+    if (this.#flight.size > 0) this.#threshold = Math.max(Math.floor(this.#window / 2), UP_WINDOW_START_BYTES);
     this.#flight.clear();
     this.#inFlightBytes = 0;
     this.#window = UP_WINDOW_START_BYTES;

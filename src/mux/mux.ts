@@ -149,8 +149,7 @@ export class Mux implements LinkUser, ChannelHost {
   }
 
   #end(fault: Fault): void {
-    if (this.#dead !== undefined) return;
-    this.fail(fault);
+    if (this.#dead === undefined) this.fail(fault);
     this.#host.ended(fault);
   }
 

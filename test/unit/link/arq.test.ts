@@ -13,6 +13,7 @@ function transfer(total: number, loss: { data: number; ack: number; replaceEvery
   let now = 1;
   let sent = 0;
   const pull = (max: number): Buffer | undefined => {
+    expect(Number.isInteger(max)).toBe(true);
     const bytes = source.subarray(taken, taken + Math.min(max, 1 + Math.floor(dice() * 1400)));
     taken += bytes.length;
     return bytes.length > 0 ? bytes : undefined;
