@@ -10,6 +10,8 @@ if [ -n "$BASH_VERSION" ] && [ -z "$1" ]; then
 fi
 # The process group of this front.
 Ipg=${1:-$$}
+# Some shells (mksh) pass their own hang-up on to us; what is being done must be finished first.
+trap : HUP
 set -f
 Ix=
 [ -n "$Iboot" ] && read -r Ix </proc/sys/kernel/random/boot_id

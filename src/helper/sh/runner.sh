@@ -84,12 +84,13 @@ case $1 in
     Icollect e <e 8<>ge 2>/dev/null &
     Ie=$!
     if [ "$3" = t ]; then
-      script -q -f -c "exec sh '$ID/r' tty $In" /dev/null <i >o 2>e
+      (exec script -q -f -c "exec sh '$ID/r' tty $In" /dev/null <i >o 2>e)
       Ist=$?
       : >s
       [ -s X ] && read -r Ist Ix <X && printf %s "$Ix" >s
     else
-      setsid sh "$ID/r" cmd $In <i >o 2>e
+      # Redirected inside, else the message would go to the command's own standard error.
+      (exec setsid sh "$ID/r" cmd $In <i >o 2>e)
       Ist=$?
     fi
     Ireport $Ist
@@ -109,7 +110,7 @@ case $1 in
     Iready
     cd "$HOME" 2>/dev/null || cd /
     exec 2>"$Id/t"
-    if [ -n "$Iargs" ]; then "$SHELL" $Iargs 2>&1; else "$SHELL" -c "$Ic" 2>&1; fi
+    if [ -n "$Iargs" ]; then (exec "$SHELL" $Iargs 2>&1); else (exec "$SHELL" -c "$Ic" 2>&1); fi
     Ist=$?
     Ix=
     [ -s "$Id/t" ] && Ix=signal
