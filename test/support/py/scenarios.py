@@ -142,7 +142,7 @@ def signals(s):
         p.until(lambda: p.streams[n].out.endswith(b'\n'))
         p.send(SIGNAL, n, name.encode())
         one = p.finish(n)
-        found[name] = [one.exit, alive(int(one.out))]
+        found[name] = [one.exit, not wait(lambda: not alive(int(one.out)), 5)]
     for pty in (None, SIZE):
         n = p.open('exec', cmd='sleep 63 & echo $!; exec sleep 64', pty=pty, env={})
         p.until(lambda: p.streams[n].out.endswith(b'\n'))
