@@ -75,7 +75,7 @@ export class Connection {
 
   /** Tells the client's user why, and ends the connection. */
   disconnect(fault: Fault): void {
-    this.#transport.disconnect(DISCONNECT.BY_APPLICATION, fault);
+    this.#transport.disconnect(DISCONNECT.SERVICE_NOT_AVAILABLE, fault);
   }
 
   /** Nothing runs for this client: it may be cut off without loss. */

@@ -69,6 +69,17 @@ export function exec(client: Client, command: string): Promise<ClientChannel> {
   });
 }
 
+/** Runs a command and gives all it brought. Listens from the first moment on: a quick program's end comes
+ * in the same packet as the answer to exec. */
+export function run(client: Client, command: string): Promise<Finished> {
+  return new Promise((resolve, reject) => {
+    client.exec(command, (error, channel) => {
+      if (error === undefined) finished(channel).then(resolve, reject);
+      else reject(error);
+    });
+  });
+}
+
 export interface Finished { out: Buffer; err: Buffer; code: number | null | undefined; signal: string | undefined }
 
 /** Everything a channel brought until it closed. `code` is undefined when there was no exit status. */
