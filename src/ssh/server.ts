@@ -38,6 +38,8 @@ export interface SshServerOptions {
   authDelayMs?: number;
   /** New keys after this many bytes; default 1 GiB. */
   rekeyBytes?: number;
+  /** false leaves out ssh2's compiled ciphers, as on a machine where they could not be built. */
+  nativeCiphers?: boolean;
 }
 
 export interface SshServer {
@@ -56,7 +58,7 @@ export interface SshServer {
 
 /** Rejects with a Fault LOCAL when the address cannot be listened on or a host key cannot be used. */
 export async function startSshServer(options: SshServerOptions): Promise<SshServer> {
-  const core = loadSsh2();
+  const core = loadSsh2({ nativeCiphers: options.nativeCiphers ?? true });
   await core.ready;
   const keys = options.hostKeys.map((text) => {
     const key = core.parsePrivateKey(text);
