@@ -172,6 +172,28 @@ describe.skipIf(PYTHON === undefined)('the python helper on a real terminal', ()
     });
   });
 
+  it('survives messages that break the contract, and leaves other channels alone', async () => {
+    expect(await play('malformed')).toEqual({
+      json: 'unsupported',
+      list: 'unsupported',
+      utf8: 'unsupported',
+      empty: 'unsupported',
+      cmd: 'unsupported',
+      pty: 'unsupported',
+      env: 'unsupported',
+      size: '33 65535',
+      zdata: true,
+      bomb: true,
+      credit: true,
+      flood: true,
+      survives: 'inflated',
+    });
+  });
+
+  it('says goodbye even in the middle of a flood', async () => {
+    expect(await play('farewell')).toEqual({ bye: 'so long', child: true, daemon: true });
+  });
+
   it('reads its packets out of any foreign text', async () => {
     expect(await play('noise')).toEqual({ equal: true });
   });

@@ -58,6 +58,21 @@ def raw():
         pass
 
 
+def typed():
+    """What is there of the terminal's input, at least one byte; b'' when it has gone."""
+    try:
+        data = os.read(0, 65536)
+        # A terminal gives 4 kB at most; the daemon's turn costs more than another read.
+        while 0 < len(data) < 65536 and select.select([0], [], [], 0)[0]:
+            more = os.read(0, 65536)
+            if not more:
+                break
+            data += more
+        return data
+    except OSError:
+        return b''
+
+
 def front():
     """Pumps until either side ends. One thread a direction, so that a terminal which takes no
     output never stops input; no O_NONBLOCK, which the waiting shell would inherit. Threads are safe
@@ -71,20 +86,15 @@ def front():
     raw()
 
     def up():
-        try:
-            while 1:
-                data = os.read(0, 65536)
-                if not data:
-                    break
-                # A terminal gives 4 kB at most; the daemon's turn costs more than another read.
-                while len(data) < 65536 and select.select([0], [], [], 0)[0]:
-                    more = os.read(0, 65536)
-                    if not more:
-                        break
-                    data += more
+        while 1:
+            data = typed()
+            if not data:
+                os._exit(0)
+            try:
                 link.sendall(data)
-        finally:
-            os._exit(0)
+            except OSError:
+                # The daemon is gone; its last words may still be on their way to the terminal.
+                return
 
     _thread.start_new_thread(up, ())
     try:

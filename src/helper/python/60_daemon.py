@@ -218,7 +218,7 @@ class Host(object):
     def message(self, kind, number, payload):
         if kind == OPEN:
             if number not in self.channels:
-                self.open(number, json.loads(payload.decode()))
+                self.open(number, payload)
             return
         if kind == PROGRAM:
             program = json.loads(payload.decode())
@@ -233,7 +233,10 @@ class Host(object):
             channel.take(payload)
         elif kind == ZDATA:
             inflate = zlib.decompressobj()
-            channel.take(inflate.decompress(payload, MESSAGE_LIMIT))
+            payload = inflate.decompress(payload, MESSAGE_LIMIT)
+            if not inflate.eof:
+                raise ValueError('more than one message may hold')
+            channel.take(payload)
         elif kind == EOF:
             channel.end()
         elif kind == CREDIT:
@@ -264,9 +267,10 @@ class Host(object):
         if fd > self.files - FILES_KEPT:
             raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
-    def open(self, number, o):
+    def open(self, number, payload):
         try:
             self.check_room()
+            o = json.loads(payload.decode())
             KINDS[o['kind']](self, number, o)
         except KeyError as e:
             self.refuse(number, 'unsupported', 'kind of channel or field %s' % e)

@@ -490,6 +490,45 @@ def files(s):
             'reason': p.streams[refused[0]].refused if refused else None, 'after': p.run('exit 6').exit}
 
 
+def malformed(s):
+    """Messages that break the contract end their channel at most, never the helper."""
+    p, found = s.peer, {}
+    for name, payload in (('json', b'{'), ('list', b'[]'), ('utf8', b'\xff'), ('empty', b'{}'), ('cmd', b'{"kind":"exec","cmd":7,"env":{},"pty":null}'),
+                          ('pty', b'{"kind":"exec","cmd":"x","env":{},"pty":{"term":1}}'), ('env', b'{"kind":"exec","cmd":"x","env":[1]}')):
+        n = p.open('x')
+        p.out.pop()
+        p.end = p.out[-1][0] + len(p.out[-1][1]) if p.out else p.una
+        p.send(1, n, payload)
+        found[name] = p.finish(n).refused['code']
+    size = dict(SIZE, cols=1 << 31)
+    found['size'] = text(p.run('stty size', pty=size).out).strip()
+    for name, kind, payload in (('zdata', 13, b'not zlib'), ('bomb', 13, zlib.compress(bytes(70000))), ('credit', CREDIT, b'x'), ('flood', DATA, None)):
+        n = p.open('exec', cmd='exec sleep 68', pty=None, env={})
+        if payload is None:
+            for _ in range(6):
+                p.send(DATA, n, bytes(65536))
+        else:
+            p.send(kind, n, payload)
+        found[name] = bool(p.finish(n).fault)
+    n = p.open('exec', cmd='cat', pty=None, env={})
+    for kind, payload in ((SIGNAL, b'NOPE'), (RESIZE, b'\0'), (13, zlib.compress(b'inflated')), (2, b'?'), (99, b'?'), (EOF, b''), (EOF, b'')):
+        p.send(kind, n, payload)
+        p.send(kind, 4242, payload)
+    found['survives'] = text(p.finish(n).out)
+    return found
+
+
+def farewell(s):
+    """The last words arrive although output floods and input goes on."""
+    p = s.peer
+    n = p.open('exec', cmd='echo $$; exec cat /dev/urandom', pty=None, env={})
+    p.until(lambda: p.streams[n].count > 5000000)
+    pid = int(bytes(p.streams[n].out).split(b'\n')[0])
+    p.outq += p.packet(b'\3so long')
+    p.until(lambda: p.bye)
+    return {'bye': p.bye, 'child': wait(lambda: not alive(pid), 5), 'daemon': wait(lambda: not alive(s.daemon), 5)}
+
+
 def noise(s):
     """Foreign text around, between and inside packets costs packets, not bytes."""
     p = s.peer
