@@ -84,7 +84,10 @@ export function createPtyDevice(kind: DeviceKind, extra: readonly string[] = [])
     const busybox = which('busybox');
     for (const applet of execFileSync(busybox, ['--list']).toString().trim().split('\n')) symlinkSync(busybox, join(bin, applet));
   } else symlinkSync(which(kind), join(bin, 'sh'));
-  for (const tool of extra) symlinkSync(which(tool), join(bin, tool));
+  for (const tool of extra) {
+    rmSync(join(bin, tool), { force: true });
+    symlinkSync(which(tool), join(bin, tool));
+  }
   const path = kind === 'busybox' ? bin : `${bin}:/usr/bin:/bin`;
   const env = { PATH: path, HOME: home, SHELL: join(bin, 'sh'), USER: 'root', LOGNAME: 'root', LANG: 'C.UTF-8', TERM: 'xterm' };
   return {

@@ -9,7 +9,7 @@ import { ShChannel } from './channel.js';
 import { SUM_TOOLS } from './checksum.js';
 import { decodeSegment, type Encoding } from './encoding.js';
 import { programLines } from './program.js';
-import { plan } from './requests.js';
+import { plan, type RunMode } from './requests.js';
 import { RecordScanner } from './scanner.js';
 import { start } from './start.js';
 import { Uplink } from './uplink.js';
@@ -207,7 +207,7 @@ export class ShBackend implements Backend {
         this.#free.push(ended);
         this.#noteSoon(ACK_DELAY_MS);
       },
-    }, planned.kind === 'run' && planned.process);
+    }, planned.kind === 'run' && planned.mode !== 's');
     const ended = this.#ended;
     if (ended !== undefined || planned.kind === 'refuse') {
       const reason = planned.kind === 'refuse' ? planned.reason : { code: 'connect-failed' as const, message: ended?.message ?? '' };
@@ -217,7 +217,7 @@ export class ShBackend implements Backend {
       return channel;
     }
     this.#channels.set(number, channel);
-    this.#launch(channel, planned.script, planned.terminal, planned.process);
+    this.#launch(channel, planned.script, planned.mode);
     return channel;
   }
 
@@ -274,7 +274,7 @@ export class ShBackend implements Backend {
     this.#log.debug({ facts }, 'sh helper: started');
   }
 
-  #launch(channel: ShChannel, script: Buffer, terminal: boolean, process: boolean): void {
+  #launch(channel: ShChannel, script: Buffer, mode: RunMode): void {
     const text = escapeForPrintf(script);
     const blocks = this.#facts?.['blocks'] === 'yes';
     const asBlob = blocks && text.length > SCRIPT_INLINE_CHARS;
@@ -284,11 +284,11 @@ export class ShBackend implements Backend {
       }
     }
     const started = (): void => {
-      if (process) channel.opened();
+      if (mode !== 's') channel.opened();
       // Without a word from nc there is no telling when it is connected; failing takes it a moment.
       else setTimeout(() => { channel.opened(); }, CONNECT_GRACE_MS).unref();
     };
-    this.#uplink.submit({ kind: 'line', body: `x ${channel.number} ${terminal ? 't' : 'p'} ${asBlob ? '@' : text}` }, started, () => {
+    this.#uplink.submit({ kind: 'line', body: `x ${channel.number} ${mode} ${asBlob ? '@' : text}` }, started, () => {
       channel.refuse({ code: 'resource', message: 'The device has no room for another channel: its memory or file system is full.' });
     });
     this.#tickIfNeeded();

@@ -9,6 +9,9 @@ export const INPUT_QUEUE_BYTES = 64 * 1024;
 /** Raw bytes of an inline item when every one of them has to be escaped. */
 const INLINE_WORST_BYTES = Math.floor(INLINE_CHARS / 5);
 
+/** Most characters of a program's complaint in a refusal. */
+const COMPLAINT_CHARS = 200;
+
 /** RFC 4254 section 6.10 names by Linux number (the generic table: x86, ARM, RISC-V). */
 const SIGNALS: Readonly<Record<number, string>> = {
   1: 'HUP', 2: 'INT', 3: 'QUIT', 4: 'ILL', 6: 'ABRT', 8: 'FPE', 9: 'KILL', 10: 'USR1', 11: 'SEGV', 12: 'USR2',
@@ -36,6 +39,9 @@ export class ShChannel implements Channel {
   #over = false;
   #closing = false;
   #mute = false;
+  #outputEnded = false;
+  /** What nc or socat said on standard error. */
+  #complaint = '';
   /** Delivered and not yet consumed segments, in order of delivery. */
   readonly #delivered: { stream: SegmentStream; bytes: number }[] = [];
   #input: Buffer[] = [];
@@ -196,7 +202,10 @@ export class ShChannel implements Channel {
   }
 
   #deliver(stream: SegmentStream, bytes: Buffer): void {
-    if (this.#closing || (this.#mute && stream === 'o') || bytes.length === 0) {
+    if (!this.#process && stream === 'e') this.#complaint = (this.#complaint + bytes.toString('latin1')).slice(0, COMPLAINT_CHARS);
+    if (!this.#process && stream === 'o' && bytes.length === 0 && this.#opened && !this.#closing) this.#endOutput();
+    const unwanted = this.#closing || (stream === 'o' ? this.#mute : !this.#process);
+    if (unwanted || bytes.length === 0) {
       this.streams[stream].released();
       this.#host.wake();
       return;
@@ -213,7 +222,8 @@ export class ShChannel implements Channel {
     if (!this.#process && !this.#opened && exit.status !== 0) {
       this.#over = true;
       this.#host.finished(this.number, true);
-      this.events.refused({ code: 'connect-failed', message: 'The device could not connect there.' });
+      const said = this.#complaint.replace(/[^\x20-\x7e]+/g, ' ').trim();
+      this.events.refused({ code: 'connect-failed', message: `The device could not connect${said === '' ? '' : `: ${said}`}.` });
       return;
     }
     this.opened();
@@ -227,8 +237,14 @@ export class ShChannel implements Channel {
     this.#input = [];
     this.#inputBytes = 0;
     this.#host.finished(this.number, free);
-    if (fault === undefined) this.events.eof();
+    if (fault === undefined) this.#endOutput();
     this.events.closed(fault);
+  }
+
+  #endOutput(): void {
+    if (this.#outputEnded) return;
+    this.#outputEnded = true;
+    this.events.eof();
   }
 
   #dequeue(most: number): Buffer {

@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { checksum } from './checksum.js';
 import { SEGMENT_MAX_BYTES, STREAM_SEGMENTS } from './wire.js';
 
 export interface ProgramParameters {
@@ -42,15 +43,23 @@ export function programLines(parameters: ProgramParameters): string[] {
 
 /**
  * The loader, one line for the boot sh: takes numbered program lines in order, tells how many it has
- * when asked (`e`), and runs the program when that is all of them. It keeps the lines in a variable:
- * nothing is written before a directory was chosen.
+ * when asked (`e`), and runs the program when that is all of them and its checksum is right. It keeps
+ * the lines in a variable: nothing is written before a directory was chosen.
  */
 export function loaderLine(tag: string): string {
-  return (
-    `(IT=${tag};Ic=0;Ip=;Io=;IN=$(printf '\\n.');IN=\${IN%.};while IFS= read -r Il;do case $Il in *"$IT "*)Il=\${Il##*$IT };` +
-    'In=${Il%% *};Il=${Il#* };if [ "$In" = "$((Ic+1))" ];then Ip="$Ip$Il$IN";Ic=$In;elif [ "$In" = e ];then ' +
-    'printf ":$IT l $Ic $Ic;";if [ "$Ic" = "$Il" ];then Io=1;break;fi;fi;;esac;done;[ "$Io" ]&&eval "$Ip")'
-  );
+  const take = 'In=${Il%% *};Il=${Il#* };Iz=${Il%% *};Il=${Il#* }';
+  const keep = 'if [ "$In" = "$((Ic+1))" ]&&[ ${#Il} = "$Iz" ];then Ip="$Ip$Il$IN";Ic=$In';
+  const sum = 'case "$(printf %s "$Ip"|(cksum||md5sum) 2>/dev/null)" in "${Il%% *}"*|"${Il#* }"*)Io=1;;*)Ic=0;Ip=;;esac';
+  const end = `elif [ "$In" = e ];then if [ "$Ic" = "$Iz" ];then ${sum};fi;printf ":$IT l $Ic $Ic;";[ "$Io" ]&&break;fi`;
+  const loop = ['while IFS= read -r Il;do case $Il in *"$IT "*)Il=${Il##*$IT }', take, keep, end].join(';').concat(';;esac;done');
+  return `(IT=${tag};Ic=0;Ip=;Io=;IN=$(printf '\\n.');IN=\${IN%.};${loop};[ "$Io" ]&&eval "$Ip")`;
+}
+
+/** Program lines from number `first` on, as the loader takes them, and the question how many it has. */
+export function numberedLines(tag: string, lines: readonly string[], first: number): string {
+  const text = lines.slice(first - 1).map((line, index) => `${tag} ${first + index} ${line.length} ${line}\n`);
+  const whole = Buffer.from(`${lines.join('\n')}\n`);
+  return `${text.join('')}${tag} e ${lines.length} ${checksum('cksum', whole)} ${checksum('md5sum', whole)}\n`;
 }
 
 /** Attaches again, or says that there is nothing to attach to. */

@@ -1,10 +1,16 @@
 import type { OpenRequest, Refusal } from '../../mux/device.js';
 import { execScript, runScript } from './script.js';
 
+/** With pipes, on a terminal, or a socket through a program (the x line of wire.ts). */
+export type RunMode = 'p' | 't' | 's';
+
 /** What becomes of a request: a script for the device, or a refusal. */
 export type Plan =
-  | { kind: 'run'; script: Buffer; terminal: boolean; process: boolean }
+  | { kind: 'run'; script: Buffer; mode: RunMode }
   | { kind: 'refuse'; reason: Refusal };
+
+/** Half-closed connections stay for an hour; the peer's end shows at once (shut-close). */
+const SOCAT = ['socat', '-t', '3600', '-,shut-close'];
 
 function unsupported(message: string): Plan {
   return { kind: 'refuse', reason: { code: 'unsupported', message } };
@@ -18,28 +24,27 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
       if (request.pty !== undefined && !(has('script') && has('stty'))) {
         return unsupported('The device has no "script" (or no "stty"), so the sh tier cannot give a terminal.');
       }
-      return { kind: 'run', script: execScript(request), terminal: request.pty !== undefined, process: true };
+      return { kind: 'run', script: execScript(request), mode: request.pty === undefined ? 'p' : 't' };
     case 'sftp': {
       const server = facts['sftp'] ?? '';
       if (server === '') return unsupported('The device has no sftp-server.');
-      return { kind: 'run', script: runScript([server]), terminal: false, process: true };
+      return { kind: 'run', script: runScript([server]), mode: 'p' };
     }
     case 'tcp': {
-      if (has('socat')) {
-        const host = request.host.includes(':') ? `[${request.host}]` : request.host;
-        return socket(['socat', '-t', '3600', '-', `TCP:${host}:${request.port}`]);
-      }
-      if (!has('nc')) return unsupported('The device has neither socat nor nc, so the sh tier cannot forward connections.');
-      return socket(['nc', ...(has('ncN') ? ['-N'] : []), request.host, String(request.port)]);
+      const host = request.host.includes(':') ? `[${request.host}]` : request.host;
+      if (has('socat')) return socket([...SOCAT, `TCP:${host}:${request.port}`]);
+      const nc = facts['nc'] ?? '';
+      if (nc === '') return unsupported('The device has neither socat nor nc, so the sh tier cannot forward connections.');
+      return socket([...nc.split(' '), request.host, String(request.port)]);
     }
     case 'unix': {
-      if (has('socat')) return socket(['socat', '-t', '3600', '-', Buffer.concat([Buffer.from('UNIX-CONNECT:'), request.path])]);
-      if (!has('nc') || !has('ncU')) return unsupported('The device has neither socat nor an nc that knows -U, so the sh tier cannot reach Unix sockets.');
-      return socket(['nc', ...(has('ncN') ? ['-N'] : []), '-U', request.path]);
+      if (has('socat')) return socket([...SOCAT, Buffer.concat([Buffer.from('UNIX-CONNECT:'), request.path])]);
+      if (!has('ncU')) return unsupported('The device has neither socat nor an nc that knows -U, so the sh tier cannot reach Unix sockets.');
+      return socket(['nc', '-N', '-U', request.path]);
     }
   }
 }
 
 function socket(words: readonly (string | Buffer)[]): Plan {
-  return { kind: 'run', script: runScript(words), terminal: false, process: false };
+  return { kind: 'run', script: runScript(words), mode: 's' };
 }

@@ -1,5 +1,5 @@
 # What survives the login: one supervisor for each channel with its pumps, the command itself, and the
-# janitor. Called as: sh r run CHANNEL p|t; sh r cmd|tty CHANNEL; sh r jan.
+# janitor. Called as: sh r run CHANNEL p|t|s; sh r cmd|tty CHANNEL; sh r jan.
 ID=${0%/*}
 . "$ID/k"
 
@@ -32,13 +32,15 @@ Icollect() {
     Is=$IB
     read -r Is <../bs
     Ix=$(dd bs="$Is" count=1 2>/dev/null 8>&- | Ienc 8>&-)
-    [ -n "$Ix" ] || break
+    # The end of a socket's output is told at once, by an empty segment.
+    [ -n "$Ix" ] || [ "$Imode$1" = so ] || break
     Ih="$1 $In $Ik"
     set -- "$1" $(printf '%s\n%s' "$Ih" "$Ix" | Isum)
     If=$1.$((Ik%IW))
     printf ':%s %s\n%s %s;' "$IT" "$Ih" "$Ix" "$2" >$If
     Ik=$((Ik+1))
     printf 's %s %s\n' "$In/$If" "${#Ix}" 1<>../ev
+    [ -n "$Ix" ] || break
   done
   printf '%s\n' $Ik >n$1
 }
@@ -70,6 +72,7 @@ Iready() {
 case $1 in
   run)
     In=$2
+    Imode=$3
     cd "$ID/$In" || exit
     printf '%s\n' $$ >S
     [ -e dead ] && exit
@@ -83,7 +86,7 @@ case $1 in
     printf '%s\n' $Io >P
     Icollect e <e 8<>ge 2>/dev/null &
     Ie=$!
-    if [ "$3" = t ]; then
+    if [ $Imode = t ]; then
       (exec script -q -f -c "exec sh '$ID/r' tty $In" /dev/null <i >o 2>e)
       Ist=$?
       : >s

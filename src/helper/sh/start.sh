@@ -73,12 +73,20 @@ Ifacts=$(
   printf 'dir=%s\nuser=%s\nhome=%s\nshell=%s\n' "$ID" "$(id -un 2>/dev/null || printf %s "$USER")" "$HOME" "${SHELL:-/bin/sh}"
   printf 'enc=%s\nsum=%s\nblocks=%s\nsftp=%s\n' "$Ik" "$Isum" "${Idec:+yes}" "$Isftp"
   printf 'system=%s\n' "$(uname -srm 2>/dev/null)"
-  Ihas script stty nc socat stat busybox truncate
-  case $(nc -h 2>&1) in
-    *'-N'*) printf 'ncN=yes\n' ;;
+  Ihas script stty stat truncate socat
+  # BusyBox's nc ends with the peer's end; OpenBSD's stays until its own input ends, so it comes last.
+  case $(nc --help 2>&1) in
+    *BusyBox*) printf 'nc=nc\n' ;;
+    *) case $(busybox nc --help 2>&1) in
+      *IPADDR*) printf 'nc=busybox nc\n' ;;
+      *) case $(nc -h 2>&1) in
+        *-*N*) printf 'nc=nc -N\n' ;;
+        *-*) printf 'nc=nc\n' ;;
+      esac ;;
+    esac ;;
   esac
   case $(nc -h 2>&1) in
-    *'-U'*) printf 'ncU=yes\n' ;;
+    *'-N '*'-U'* | *'[-46'*U*) printf 'ncU=yes\n' ;;
   esac
 )
 . "$ID/k"

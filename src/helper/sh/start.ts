@@ -1,7 +1,7 @@
 import { Fault } from '../../base/errors.js';
 import type { Carrier } from '../../link/carrier.js';
 import { HelperGone, type Boot } from '../../mux/backend.js';
-import { attachLine, loaderLine } from './program.js';
+import { attachLine, loaderLine, numberedLines } from './program.js';
 import { RecordScanner } from './scanner.js';
 import type { ShRecord } from './wire.js';
 import { Uplink } from './uplink.js';
@@ -64,8 +64,7 @@ export async function start(carrier: Carrier, boot: Boot, plan: StartPlan, signa
       for (let at = 0; at < text.length; at += carrier.maxWrite) carrier.write(text.slice(at, at + carrier.maxWrite));
     };
     const sendFrom = (first: number): void => {
-      const numbered = lines.slice(first - 1).map((line, index) => `${tag} ${first + index} ${line}\n`);
-      type(`\n${numbered.join('')}${tag} e ${lines.length}\n`);
+      type(`\n${numberedLines(tag, lines, first)}`);
     };
     const attempt = (): void => {
       clearTimeout(timer);
@@ -84,7 +83,7 @@ export async function start(carrier: Carrier, boot: Boot, plan: StartPlan, signa
       if (loaded === undefined) boot.run(loaderLine(tag));
       // After a loss only the question is repeated: the answer says where to go on.
       if (tries === 1) sendFrom(1);
-      else type(`\n${tag} e ${lines.length}\n`);
+      else type(`\n${numberedLines(tag, lines, lines.length + 1)}`);
     };
     const done = (): void => {
       if (last === undefined || (directory === undefined && hello === undefined)) return;

@@ -20,11 +20,22 @@ export function sttyModes(modes: PtyRequest['modes']): string[] {
   for (const [opcode, value] of modes) {
     const character = CHARACTERS[opcode];
     if (character !== undefined) {
-      // BusyBox takes a single digit for the character itself, so numbers are written as 0x03.
-      words.push(`${character} ${value >= NO_CHARACTER ? 'undef' : `0x${value.toString(16).padStart(2, '0')}`}`);
+      words.push(`${character} ${characterWord(value)}`);
     }
     const flag = FLAGS[opcode];
     if (flag !== undefined) words.push(value === 0 ? `-${flag}` : flag);
   }
   return words;
+}
+
+/**
+ * One special character as every stty takes it: GNU reads 010 as octal, BusyBox as decimal, and both a
+ * single character as itself, so control characters are written as ^H.
+ */
+function characterWord(value: number): string {
+  if (value >= NO_CHARACTER) return 'undef';
+  if (value < 0x20) return `'^${String.fromCharCode(value + 0x40)}'`;
+  if (value === 0x7f) return "'^?'";
+  if (value < 0x7f) return value === 0x27 ? `"'"` : `'${String.fromCharCode(value)}'`;
+  return String(value);
 }

@@ -6,8 +6,10 @@ export const UP_WINDOW_CHARS = 96 * 1024;
 /** Most lines sent and not acknowledged: a start costs the device some ten processes. */
 export const UP_WINDOW_LINES = 64;
 /** First and longest wait for an acknowledgement before lines are sent again, in ms. */
-const RETRY_MIN_MS = 1_500;
-const RETRY_MAX_MS = 30_000;
+const RETRY_MIN_MS = 1_000;
+const RETRY_MAX_MS = 20_000;
+/** Growth of a block after a loss, per block that got through; before the first loss it doubles. */
+const BLOCK_STEP_BYTES = 1024;
 
 export type UpItem =
   | { kind: 'line'; body: string }
@@ -18,6 +20,8 @@ interface Entry {
   q: number;
   item: UpItem;
   chars: number;
+  /** First and last time on the wire. */
+  firstAt: number;
   sentAt: number;
   tries: number;
   done: (() => void) | undefined;
@@ -50,6 +54,7 @@ export class Uplink {
   #retryMs = RETRY_MIN_MS;
   #progressAt = 0;
   #rewoundAt = 0;
+  #lossy = false;
   #srtt = 0;
   /** Bytes that the next block of standard input should have. */
   blockBytes = 6 * 1024;
@@ -79,7 +84,7 @@ export class Uplink {
   get owedSince(): number | undefined {
     const oldest = this.#entries[0];
     if (!this.#live || this.#sent === 0 || oldest === undefined) return undefined;
-    return Math.max(oldest.sentAt, this.#progressAt);
+    return Math.max(oldest.firstAt, this.#progressAt);
   }
 
   useChecksum(tool: SumTool): void {
@@ -89,7 +94,7 @@ export class Uplink {
   /** `failed`: the device says that it cannot do it (no room); the line is then skipped. */
   submit(item: UpItem, done?: () => void, failed?: () => void): void {
     const chars = item.kind === 'line' ? item.body.length + 24 : Math.ceil(item.bytes.length / 3) * 4 + 64;
-    this.#entries.push({ q: this.#next, item, chars, sentAt: 0, tries: 0, done, failed });
+    this.#entries.push({ q: this.#next, item, chars, firstAt: 0, sentAt: 0, tries: 0, done, failed });
     this.#next += 1;
     this.#send();
   }
@@ -164,7 +169,7 @@ export class Uplink {
   }
 
   #floor(): number {
-    return Math.max(RETRY_MIN_MS, 2 * this.#srtt + 500);
+    return Math.max(RETRY_MIN_MS, 2 * this.#srtt + 300);
   }
 
   #drop(last: number): boolean {
@@ -174,15 +179,21 @@ export class Uplink {
     const done = this.#entries.splice(0, gone);
     for (const [index, entry] of done.entries()) {
       if (index < this.#sent) this.#chars -= entry.chars;
-      if (entry.item.kind === 'block' && entry.tries === 1) this.blockBytes = Math.min(BLOCK_MAX_BYTES, this.blockBytes * 2);
+      if (entry.item.kind === 'block' && entry.tries === 1) this.#grow();
     }
     this.#sent = Math.max(0, this.#sent - gone);
     for (const entry of done) entry.done?.();
     return true;
   }
 
+  #grow(): void {
+    const next = this.#lossy ? this.blockBytes + BLOCK_STEP_BYTES : this.blockBytes * 2;
+    this.blockBytes = Math.min(BLOCK_MAX_BYTES, next);
+  }
+
   #shrink(): void {
-    this.blockBytes = Math.max(BLOCK_MIN_BYTES, this.blockBytes / 2);
+    this.#lossy = true;
+    this.blockBytes = Math.max(BLOCK_MIN_BYTES, Math.floor(this.blockBytes / 2));
   }
 
   #rewind(): void {
@@ -205,6 +216,7 @@ export class Uplink {
       this.#chars += entry.chars;
       entry.tries += 1;
       entry.sentAt = this.#now();
+      if (entry.tries === 1) entry.firstAt = entry.sentAt;
       this.#transport.write(this.#encode(entry));
     }
     if (this.#timer === undefined) this.#arm();

@@ -1,0 +1,104 @@
+import { createHash, randomBytes } from 'node:crypto';
+import { describe, expect, it } from 'vitest';
+import { LossyCarrier, seeded, type LossPlan } from '../support/lossy-carrier.js';
+import { createPtyDevice } from '../support/pty-device.js';
+import { ShSession } from '../support/sh-session.js';
+import { waitFor } from '../support/wait.js';
+
+const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
+
+const PLANS: readonly [name: string, plan: Omit<LossPlan, 'seed'>][] = [
+  ['1 % of the command frames are lost', { upFrame: 0.01 }],
+  ['3 % of the command frames lose a slice', { upSlice: 0.03 }],
+  ['1 % of the output chunks are lost', { downChunk: 0.01 }],
+  ['1 % of the output chunks lose a slice', { downSlice: 0.01 }],
+  ['foreign text appears in 3 % of the output chunks', { downNoise: 0.03 }],
+  ['everything happens', { upFrame: 0.01, upSlice: 0.01, downChunk: 0.005, downSlice: 0.005, downNoise: 0.01 }],
+];
+
+/** A session whose logins all lose by the plan; each login gets its own dice. */
+function lossySession(plan: Omit<LossPlan, 'seed'>, seed: number): { session: ShSession; faults: () => number; end: () => Promise<void> } {
+  const device = createPtyDevice('busybox');
+  const carriers: LossyCarrier[] = [];
+  const session = new ShSession(device, {
+    maxWrite: 2000,
+    wrap: (login) => {
+      const carrier = new LossyCarrier(login, { ...plan, seed: seed * 1000 + carriers.length });
+      carriers.push(carrier);
+      return carrier;
+    },
+  });
+  return {
+    session,
+    faults: () => carriers.reduce((sum, carrier) => sum + carrier.faults, 0),
+    end: async () => {
+      await session.end();
+      device.remove();
+    },
+  };
+}
+
+describe('the sh helper on a path that loses', () => {
+  it.each(PLANS)('loses no byte and no command when %s', async (_, plan) => {
+    const { session, faults, end } = lossySession(plan, 7);
+    await session.attach();
+    const data = randomBytes(400_000);
+    const run = session.exec('tee /dev/stderr; exit 9');
+    const small = Array.from({ length: 10 }, (__, index) => session.exec(`echo ${index}; exit ${index}`));
+    await run.send(data);
+    run.channel.end();
+    await run.done();
+    expect(sha(run.out)).toBe(sha(data));
+    expect(sha(run.err)).toBe(sha(data));
+    expect(run.status).toBe(9);
+    for (const [index, each] of small.entries()) expect([(await each.done()).text, each.status]).toEqual([`${index}\n`, index]);
+    expect(faults()).toBeGreaterThan(0);
+    await end();
+  });
+
+  it('runs each command once, however often its line is sent', async () => {
+    const { session, end } = lossySession({ upFrame: 0.1, downChunk: 0.1 }, 3);
+    await session.attach();
+    for (let index = 0; index < 15; index += 1) await session.exec('echo line >>count').done();
+    const count = await session.exec('wc -l <count').done();
+    expect(count.text.trim()).toBe('15');
+    await end();
+  });
+
+  it('survives logins that die at random moments while data flows both ways', async () => {
+    const { session, end } = lossySession({ upFrame: 0.002, downChunk: 0.002 }, 11);
+    await session.attach();
+    const random = seeded(5);
+    const data = randomBytes(1_500_000);
+    const run = session.exec('cat; exit 3');
+    const sent = run.send(data).then(() => {
+      run.channel.end();
+    });
+    for (let drop = 1; drop <= 6; drop += 1) {
+      const mark = Math.floor((data.length * drop) / 7 + random() * 50_000);
+      await waitFor(`${mark} bytes`, () => run.bytes >= mark);
+      await session.replace();
+    }
+    await sent;
+    await run.done();
+    expect(sha(run.out)).toBe(sha(data));
+    expect(run.status).toBe(3);
+    await end();
+  });
+
+  it('notices what it is owed when the login falls silent', async () => {
+    const { session, end } = lossySession({}, 1);
+    await session.attach();
+    expect(session.backend.owedMs()).toBe(0);
+    session.login?.mute();
+    const run = session.exec('echo hello');
+    await waitFor('the debt to show', () => session.backend.owedMs() > 300);
+    session.backend.nudge();
+    expect(session.backend.owedMs()).toBeGreaterThan(300);
+    session.backend.detach(new Error('silent'));
+    expect(session.backend.owedMs()).toBe(0);
+    await session.attach();
+    expect((await run.done()).text).toBe('hello\n');
+    await end();
+  });
+});
