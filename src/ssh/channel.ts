@@ -13,8 +13,11 @@ export interface ChannelHandler {
   data(bytes: Buffer): void;
   /** The client sends no more. */
   eof(): void;
-  /** A channel request; true means it is granted. */
-  request(type: string, body: WireReader): boolean;
+  /**
+   * A channel request; true means it is granted. A function means so too, and is called once the client
+   * has been told: a device that answers at once must not overtake the reply.
+   */
+  request(type: string, body: WireReader): boolean | (() => void);
   /** The client closed the channel. Called once, unless we closed first or the client was lost. */
   closed(): void;
   /** The connection is gone, with the channel open. Called at most once, never after closed(). */
@@ -112,9 +115,11 @@ export class SshChannel {
   onRequest(type: string, wantReply: boolean, body: WireReader): void {
     // After our CLOSE the client's answer is its CLOSE; a reply would arrive on a freed number.
     if (this.out.closeSent || this.#closeSeen || this.#remote === undefined) return;
-    const granted = this.#handler.request(type, body);
-    if (!wantReply) return;
-    this.#port.send(granted ? message.channelSuccess(this.#remote.id) : message.channelFailure(this.#remote.id));
+    const answer = this.#handler.request(type, body);
+    if (wantReply) {
+      this.#port.send(answer === false ? message.channelFailure(this.#remote.id) : message.channelSuccess(this.#remote.id));
+    }
+    if (typeof answer === 'function') answer();
   }
 
   /** The connection ended. */

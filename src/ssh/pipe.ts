@@ -25,6 +25,8 @@ export class Pipe {
   #blocked = false;
   #clientEnded = false;
   #over = false;
+  /** The device said that the channel is over: nothing may be asked of it any more. */
+  #deviceOver = false;
   #delivery: NodeJS.Timeout | undefined;
 
   constructor(ssh: SshChannel, hooks: PipeHooks) {
@@ -35,6 +37,7 @@ export class Pipe {
   /** The device's channel, once open() gave it. */
   attach(device: Channel): void {
     this.#device = device;
+    if (this.#deviceOver) return;
     if (this.#over) device.close();
     else if (this.#early > 0) device.consumed(this.#early);
   }
@@ -47,6 +50,8 @@ export class Pipe {
   readonly events: ChannelEvents = {
     opened: () => this.#hooks.opened(),
     refused: (reason) => {
+      this.#deviceOver = true;
+      clearTimeout(this.#delivery);
       if (this.#over) return;
       this.#over = true;
       this.#hooks.refused(reason);
@@ -61,6 +66,7 @@ export class Pipe {
     outcome: (outcome: Outcome) => this.#ssh.out.outcome(outcome),
     eof: () => this.#ssh.out.eof(),
     closed: (fault) => {
+      this.#deviceOver = true;
       clearTimeout(this.#delivery);
       if (this.#over) return;
       this.#over = true;

@@ -43,7 +43,7 @@ export class Session implements ChannelHandler {
     this.#channel = channel;
   }
 
-  request(type: string, body: WireReader): boolean {
+  request(type: string, body: WireReader): boolean | (() => void) {
     switch (type) {
       case 'pty-req': return this.#ptyRequest(body);
       case 'env': return this.#envRequest(body);
@@ -134,7 +134,7 @@ export class Session implements ChannelHandler {
    * Granted at once: the client need not wait for the device. If the device then refuses, the reason
    * goes to stderr and the channel closes without an exit status, which clients report as 255.
    */
-  #start(request: OpenRequest, what: string): boolean {
+  #start(request: OpenRequest, what: string): false | (() => void) {
     const channel = this.#channel;
     if (this.#started || channel === undefined) return false;
     this.#started = true;
@@ -149,9 +149,10 @@ export class Session implements ChannelHandler {
     });
     this.#pipe = pipe;
     this.#context.started(what);
-    channel.grant(limits.CHANNEL_WINDOW);
-    pipe.attach(this.#context.device.open(this.#complete(request), pipe.events));
-    return true;
+    return () => {
+      pipe.attach(this.#context.device.open(this.#complete(request), pipe.events));
+      channel.grant(limits.CHANNEL_WINDOW);
+    };
   }
 
   /** The environment's last entries; with agent forwarding the socket's path has to be waited for. */

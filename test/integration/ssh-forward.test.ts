@@ -145,8 +145,8 @@ describe('forwarding by OpenSSH\'s ssh', () => {
 
   it('leaves nothing open on the device', async () => {
     const deadline = Date.now() + PATIENCE_MS;
-    while (local.gateway.device.open_.size > 0 || local.gateway.leases.size > 0) {
-      if (Date.now() > deadline) throw new Error(`still open: ${local.gateway.device.open_.size} channels, ${local.gateway.leases.size} leases`);
+    while (local.gateway.device.live.size > 0 || local.gateway.leases.size > 0) {
+      if (Date.now() > deadline) throw new Error(`still open: ${local.gateway.device.live.size} channels, ${local.gateway.leases.size} leases`);
       await new Promise((resolve) => setTimeout(resolve, 20));
     }
   });

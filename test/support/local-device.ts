@@ -25,7 +25,7 @@ export class LocalDevice implements Device {
     tier: 'python', detail: 'local processes', user: userInfo().username, home: homedir(), shell: '/bin/bash',
   };
   /** Channels and listeners open now, for tests that look for leaks. */
-  readonly open_ = new Set<object>();
+  readonly live = new Set<object>();
   /** Refuses what a test wants refused. */
   refuse: (request: OpenRequest) => Refusal | undefined = () => undefined;
   readonly #shell: string;
@@ -80,12 +80,12 @@ export class LocalDevice implements Device {
     });
     server.on('error', (cause) => events.refused({ code: 'connect-failed', message: cause.message }));
     server.on('listening', () => {
-      this.open_.add(key);
+      this.live.add(key);
       const at = server.address();
       events.listening(typeof at === 'object' && at !== null ? { port: at.port } : { path: Buffer.from(path ?? '') });
     });
     server.on('close', () => {
-      this.open_.delete(key);
+      this.live.delete(key);
       events.closed(undefined);
     });
     if (path !== undefined) server.listen(path);
@@ -110,15 +110,15 @@ export class LocalDevice implements Device {
 
   #track(events: ChannelEvents): ChannelEvents {
     const key = {};
-    this.open_.add(key);
+    this.live.add(key);
     return {
       ...events,
       refused: (reason) => {
-        this.open_.delete(key);
+        this.live.delete(key);
         events.refused(reason);
       },
       closed: (fault) => {
-        this.open_.delete(key);
+        this.live.delete(key);
         events.closed(fault);
       },
     };

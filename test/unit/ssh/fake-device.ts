@@ -53,7 +53,14 @@ export class FakeDevice implements Device {
   /** Called for each new channel, after open() returned. */
   onOpen: (channel: FakeChannel) => void = (channel) => channel.events.opened();
 
+  /** Called from inside open(), for devices that answer before it returns. */
+  openNow: ((request: OpenRequest, events: ChannelEvents) => void) | undefined;
+
   open(request: OpenRequest, events: ChannelEvents): Channel {
+    if (this.openNow !== undefined) {
+      this.openNow(request, events);
+      return new FakeChannel(request, events);
+    }
     const channel = new FakeChannel(request, events);
     this.channels.push(channel);
     queueMicrotask(() => this.onOpen(channel));

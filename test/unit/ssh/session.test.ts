@@ -177,6 +177,22 @@ describe('a session', () => {
     expect(result.code).toBeUndefined();
   });
 
+  it('is granted before a device that answers at once is heard', async () => {
+    const client = await harness.connect();
+    harness.gateway.device.openNow = (_request, events) => {
+      events.refused({ code: 'unsupported', message: 'No.' });
+    };
+    expect((await run(client, 'x')).err.toString()).toBe('iotda-ssh: No.\n');
+    harness.gateway.device.openNow = (_request, events) => {
+      events.opened();
+      events.data('out', Buffer.from('quick'));
+      events.outcome({ kind: 'status', status: 9 });
+      events.eof();
+      events.closed(undefined);
+    };
+    expect(await run(client, 'x')).toMatchObject({ code: 9, out: Buffer.from('quick') });
+  });
+
   it('says on stderr that the device was lost, after all output that came, and gives no exit status', async () => {
     const client = await harness.connect();
     harness.gateway.device.onOpen = (channel) => {
