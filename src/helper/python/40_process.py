@@ -27,6 +27,13 @@ class User(object):
         for name, value in (('USER', self.name), ('LOGNAME', self.name), ('HOME', self.home)):
             self.env.setdefault(name.encode(), os.fsencode(value))
         self.env[b'SHELL'] = os.fsencode(self.shell)
+        # Python sets LC_CTYPE where the login has no locale (PEP 538); what we were started with shows.
+        try:
+            with open('/proc/self/environ', 'rb') as f:
+                if b'\0LC_CTYPE=' not in b'\0' + f.read():
+                    self.env.pop(b'LC_CTYPE', None)
+        except OSError:
+            pass
 
 
 def find_sftp():
