@@ -145,6 +145,7 @@ export class DeviceSession {
       return;
     }
     const booted = await boot(carrier, this.#log, signal);
+    if (carrier.manners?.polled === true) booted.run(SHOW_YOURSELF);
     await backend.attach(carrier, booted, signal);
   }
 
@@ -162,7 +163,7 @@ export class DeviceSession {
     carrier.onLost = (cause) => {
       this.#lost(toFault(cause, 'DEVICE_LOST'));
     };
-    this.#watchdog.watch(backend);
+    this.#watchdog.watch(backend, carrier);
   }
 
   #lost(cause: Fault): void {
@@ -224,6 +225,9 @@ export class DeviceSession {
     await this.#shutdown.catch(() => undefined);
   }
 }
+
+/** A line end every 3 s for a while: an agent that delivers it unasked needs no polling. */
+const SHOW_YOURSELF = '(for i in 1 2 3 4 5 6 7 8 9 10;do sleep 3;echo;done)&';
 
 /** The raw tier needs no boot sh; asking it for one would be a defect. */
 const NO_BOOT = {

@@ -1,19 +1,29 @@
+import type { Carrier } from '../link/carrier.js';
 import type { Backend } from '../mux/backend.js';
 
 /** How often promises are looked at while any channel is open, and else. */
 const TICK_BUSY_MS = 250;
 const TICK_IDLE_MS = 5_000;
-/** Nothing kept for this long while something is owed: nudge once. */
-const NUDGE_MS = 1_200;
+/** Nothing kept for this long while something is owed: nudge once (the link has resent by then). */
+const NUDGE_MS = 700;
 /** And for this long: the session is replaced. Both grow with the round trip and with `patience`. */
-const STALLED_MS = 2_600;
+const STALLED_MS = 1_700;
 const ROUND_TRIPS = 4;
 /** With channels open the device is asked for a sign of life this often: a stall is silent. */
 const PROBE_EVERY_MS = 10_000;
-/** Each stall in a row doubles the time allowed, for paths slower than we think. */
+/**
+ * A session that kept no promise at all before it counted as stalled doubles the time allowed to the
+ * next, for paths slower than we think; one kept promise puts it back.
+ */
 const PATIENCE_MAX = 8;
-/** A session that held this long puts patience back to 1. */
-const HEALTHY_MS = 30_000;
+
+/**
+ * Agents that send output only after a command are asked for it: every second, with a pause after
+ * every few in which a better agent shows itself by what it sends unasked.
+ */
+const POLL_MS = 1_000;
+const POLLS_IN_A_ROW = 4;
+const POLL_PAUSE_MS = 6_000;
 
 export interface WatchdogOptions {
   nudge(backend: Backend): void;
@@ -29,20 +39,23 @@ export interface WatchdogOptions {
 export class Watchdog {
   readonly #options: WatchdogOptions;
   #timer: NodeJS.Timeout | undefined;
-  #watchedAt = 0;
+  #owed = 0;
   #probedAt = 0;
   #nudged = false;
   #patience = 1;
+  #polledAt = 0;
+  #polls = 0;
 
   constructor(options: WatchdogOptions) {
     this.#options = options;
   }
 
-  watch(backend: Backend): void {
+  watch(backend: Backend, carrier: Carrier): void {
     this.stop();
-    this.#watchedAt = this.#probedAt = Date.now();
+    this.#probedAt = Date.now();
+    this.#owed = 0;
     this.#nudged = false;
-    this.#tick(backend);
+    this.#tick(backend, carrier);
   }
 
   stop(): void {
@@ -50,11 +63,12 @@ export class Watchdog {
     this.#timer = undefined;
   }
 
-  #tick(backend: Backend): void {
+  #tick(backend: Backend, carrier: Carrier): void {
     const now = Date.now();
     const owed = backend.owedMs();
     const slack = ROUND_TRIPS * backend.rttMs;
-    if (now - this.#watchedAt > HEALTHY_MS) this.#patience = 1;
+    if (owed < this.#owed) this.#patience = 1;
+    this.#owed = owed;
     if (owed > (STALLED_MS + slack) * this.#patience) {
       this.#patience = Math.min(this.#patience * 2, PATIENCE_MAX);
       this.#options.stalled(owed);
@@ -66,6 +80,7 @@ export class Watchdog {
     } else {
       this.#nudged = false;
     }
+    if (carrier.manners?.polled === true && (backend.channels > 0 || owed > 0)) this.#poll(carrier, now);
     const probeEvery = backend.channels > 0 ? PROBE_EVERY_MS : this.#options.graceMs / 3;
     if (now - this.#probedAt >= probeEvery) {
       this.#probedAt = now;
@@ -73,7 +88,14 @@ export class Watchdog {
     }
     const busy = owed > 0 || backend.channels > 0;
     this.#timer = setTimeout(() => {
-      this.#tick(backend);
+      this.#tick(backend, carrier);
     }, busy ? TICK_BUSY_MS : Math.min(TICK_IDLE_MS, this.#options.graceMs / 6));
+  }
+
+  #poll(carrier: Carrier, now: number): void {
+    if (now - this.#polledAt < (this.#polls % POLLS_IN_A_ROW === 0 ? POLL_PAUSE_MS : POLL_MS)) return;
+    this.#polledAt = now;
+    this.#polls += 1;
+    carrier.write('');
   }
 }

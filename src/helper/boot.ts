@@ -11,6 +11,8 @@ const PROBED_TOOLS = [
 
 /** How long each way of waking the login shell may take before the next is tried. */
 const ATTEMPT_MS = 5_000;
+/** An agent that stalls, or sends output only after a command, is asked this often. */
+const NUDGE_MS = 500;
 /** Text kept while looking for the marker; MOTDs and prompts are shorter. */
 const NOISE_LIMIT_BYTES = 64 * 1024;
 
@@ -65,11 +67,15 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, atte
     let timer: NodeJS.Timeout;
     const settle = (finish: () => void): void => {
       clearTimeout(timer);
+      clearInterval(nudges);
       signal.removeEventListener('abort', onAbort);
       carrier.onText = () => undefined;
       carrier.onLost = () => undefined;
       finish();
     };
+    const nudges = setInterval(() => {
+      carrier.write('');
+    }, NUDGE_MS);
     const onAbort = (): void => {
       settle(() => {
         reject(new Fault('DEVICE_LOST', 'The start on the device was given up.', { cause: signal.reason }));

@@ -14,6 +14,8 @@ const START_TRY_MS = 6_000;
 const START_TRIES = 3;
 /** Frame size for repeated tries: large frames may be what was lost. */
 const CAREFUL_CHARS = 1_000;
+/** An agent that stalls, or sends output only after a command, is asked this often. */
+const NUDGE_MS = 400;
 /** Text kept while looking for stage 1's markers. */
 const TAIL_CHARS = 64;
 
@@ -124,6 +126,7 @@ export class PythonBackend implements Backend {
       const introduced = this.#info !== undefined ? Promise.resolve() : new Promise<void>((done) => (this.#introduced = done));
       const settle = (finish: () => void): void => {
         clearTimeout(timer);
+        clearInterval(nudges);
         signal.removeEventListener('abort', onAbort);
         finish();
       };
@@ -141,6 +144,9 @@ export class PythonBackend implements Backend {
           resolve('silent');
         });
       }, START_TRY_MS);
+      const nudges = setInterval(() => {
+        carrier.write('');
+      }, NUDGE_MS);
       carrier.onLost = (cause) => {
         fail(new Fault('DEVICE_LOST', 'The device session ended while the helper was started.', { cause }));
       };

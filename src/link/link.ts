@@ -84,7 +84,7 @@ export class Link {
     this.detach();
     this.#carrier = carrier;
     this.#frameChars = Math.min(this.#frameChars || carrier.maxWrite, carrier.maxWrite);
-    this.#sender.reset();
+    this.#sender.reset(carrier.manners?.windowBytes);
     return new Promise((resolve) => {
       this.#attached = resolve;
       this.probe();
@@ -213,6 +213,11 @@ export class Link {
       return;
     }
     const now = Date.now();
+    const frameGapMs = carrier.manners?.frameGapMs ?? 0;
+    if (now - this.#lastFrameAt < frameGapMs) {
+      this.#schedule(frameGapMs - (now - this.#lastFrameAt));
+      return;
+    }
     if (now - this.#lastFrameAt < SMALL_FRAME_GAP_MS && this.#sender.inFlightBytes > 0 && this.#ack !== 'now') {
       // Let a burst of small writes become one frame; a full frame does not come this way twice.
       if (!this.#bulk) {

@@ -27,6 +27,8 @@ export interface Transmission {
  */
 export class Sender {
   #window = UP_WINDOW_START_BYTES;
+  /** What the agent bears, whatever the path would. */
+  #ceiling = WINDOW_MAX_BYTES;
   #threshold = WINDOW_MAX_BYTES;
   #inFlightBytes = 0;
   #nextPn = 1;
@@ -191,7 +193,7 @@ export class Sender {
     if (!this.#limited || this.#srtt > this.#minRtt + DELAY_TARGET_MS) return;
     const step = this.#window < this.#threshold ? bytes : (bytes * UP_WINDOW_START_BYTES) / (2 * this.#window);
     // Whole bytes: a fraction here would become a fraction of a byte in the layer above.
-    this.#window = Math.min(this.#window + Math.ceil(step), WINDOW_MAX_BYTES);
+    this.#window = Math.min(this.#window + Math.ceil(step), this.#ceiling);
   }
 
   #shrink(): void {
@@ -200,8 +202,12 @@ export class Sender {
     this.#threshold = this.#window;
   }
 
-  /** Everything in flight is lost: a new text stream has taken the old one's place. */
-  reset(): void {
+  /**
+   * Everything in flight is lost: a new text stream has taken the old one's place, whose agent bears
+   * `ceilingBytes` in flight.
+   */
+  reset(ceilingBytes = WINDOW_MAX_BYTES): void {
+    this.#ceiling = Math.min(ceilingBytes, WINDOW_MAX_BYTES);
     for (const segment of this.#flight.values()) this.#addLost(segment);
     if (this.#flight.size > 0) this.#threshold = Math.max(Math.floor(this.#window / 2), UP_WINDOW_START_BYTES);
     this.#flight.clear();
@@ -225,11 +231,14 @@ export class Sender {
   timeout(max: number, now: number): Transmission | undefined {
     this.#backoff = Math.min(this.#backoff + 1, 5);
     this.#timerFrom = now;
-    const first = this.#flight.values().next();
-    if (first.done === true) return undefined;
-    this.#flight.delete(first.value.pn);
-    this.#inFlightBytes -= first.value.bytes.length;
-    this.#addLost(first.value);
+    let oldest: Segment | undefined;
+    for (const segment of this.#flight.values()) {
+      if (oldest === undefined || segment.offset < oldest.offset) oldest = segment;
+    }
+    if (oldest === undefined) return undefined;
+    this.#flight.delete(oldest.pn);
+    this.#inFlightBytes -= oldest.bytes.length;
+    this.#addLost(oldest);
     if (this.#backoff === 2) this.#shrink();
     const lost = this.#takeLost(max);
     if (lost === undefined) return undefined;

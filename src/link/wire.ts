@@ -32,7 +32,8 @@ export const DELAYED_ACK_MS = 150;
 export const DELAYED_ACK_BYTES = 256 * 1024;
 /** The window does not grow while the smoothed round trip is this far above the smallest. */
 export const DELAY_TARGET_MS = 40;
-export const RTO_MIN_MS = 1000;
+/** Below the device's second: our retransmission is also what wakes an agent that stalls. */
+export const RTO_MIN_MS = 600;
 export const RTO_MAX_MS = 30_000;
 /** Frames with less than a full packet are sent at most this often: paste and bursts coalesce. */
 export const SMALL_FRAME_GAP_MS = 4;

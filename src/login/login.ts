@@ -1,9 +1,10 @@
 import { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import type { Carrier } from '../link/carrier.js';
+import type { Carrier, Manners } from '../link/carrier.js';
 import { MAX_COMMAND_DATA } from '../protocol/command.js';
 import { STATUS_LOGIN_FAILED, STATUS_SHELL_ENDED } from '../protocol/constants.js';
 import { newRequestId } from '../protocol/encode.js';
+import { AgentKind } from './agent-kind.js';
 import type { DeviceUp, PeerFrame, Tunnel } from '../tunnel/tunnel.js';
 
 /** For the device leg to come up before a login is given up. */
@@ -39,25 +40,35 @@ interface Pending {
   fail(fault: Fault): void;
 }
 
+/** After a device leg went away: for its return before a login is tried regardless. */
+const DEVICE_RETURN_MS = 3_000;
+
 /** A login's text stream: one `command` frame per write, one request id for its life. */
 class TerminalCarrier implements Carrier {
   readonly maxWrite = MAX_COMMAND_DATA;
   readonly requestId: string;
   readonly #tunnel: Tunnel;
+  readonly #agent: AgentKind;
   #early: Buffer[];
   #earlyBytes = 0;
+  #writtenAt = Date.now();
   #onText: ((bytes: Buffer) => void) | undefined;
   #lost = false;
   onLost: (cause: Error) => void = () => undefined;
 
-  constructor(tunnel: Tunnel, requestId: string, early: Buffer[]) {
+  constructor(tunnel: Tunnel, agent: AgentKind, requestId: string, early: Buffer[]) {
     this.#tunnel = tunnel;
+    this.#agent = agent;
     this.requestId = requestId;
     this.#early = early;
   }
 
   get buffered(): number {
     return this.#tunnel.buffered;
+  }
+
+  get manners(): Manners {
+    return this.#agent.manners;
   }
 
   set onText(handler: (bytes: Buffer) => void) {
@@ -72,11 +83,14 @@ class TerminalCarrier implements Carrier {
   }
 
   write(text: string): void {
-    if (!this.#lost) this.#tunnel.send({ operation: 'command', requestId: this.requestId, data: text });
+    if (this.#lost) return;
+    this.#writtenAt = Date.now();
+    this.#tunnel.send({ operation: 'command', requestId: this.requestId, data: text });
   }
 
   deliver(bytes: Buffer): void {
     if (this.#lost || bytes.length === 0) return;
+    this.#agent.heard(Date.now() - this.#writtenAt);
     if (this.#onText !== undefined) this.#onText(bytes);
     else if (this.#earlyBytes < EARLY_TEXT_BYTES) {
       this.#earlyBytes += bytes.length;
@@ -105,7 +119,9 @@ export class Login {
   readonly #tunnel: Tunnel;
   readonly #log: Log;
   readonly #options: Required<Omit<LoginOptions, 'log'>>;
+  readonly #agent = new AgentKind();
   #device = false;
+  #returnTimer: NodeJS.Timeout | undefined;
   #ended: Fault | undefined;
   #pending: Pending | undefined;
   #carrier: TerminalCarrier | undefined;
@@ -171,7 +187,7 @@ export class Login {
         early: [],
         accept: () => {
           settle();
-          this.#carrier = new TerminalCarrier(this.#tunnel, requestId, pending.early);
+          this.#carrier = new TerminalCarrier(this.#tunnel, this.#agent, requestId, pending.early);
           resolve(this.#carrier);
         },
         fail: (fault) => {
@@ -208,6 +224,7 @@ export class Login {
   }
 
   async close(): Promise<void> {
+    clearTimeout(this.#returnTimer);
     this.#drop(new Fault('DEVICE_LOST', 'The tunnel was closed.'));
     this.#ended ??= new Fault('TUNNEL', 'The tunnel was closed.');
     this.#wake();
@@ -237,10 +254,22 @@ export class Login {
   }
 
   #deviceUp(device: DeviceUp): void {
+    clearTimeout(this.#returnTimer);
     if (device.repeated) this.#drop(new Fault('DEVICE_LOST', "The device's agent reconnected; its session is gone."));
     if (device.assumed) this.#log.info('the platform did not say whether the device is there; trying it');
     this.#device = true;
     this.#wake();
+  }
+
+  /** The device leg may be gone: a connect sent now would be lost with it. */
+  #awaitReturn(): void {
+    this.#device = false;
+    clearTimeout(this.#returnTimer);
+    this.#returnTimer = setTimeout(() => {
+      if (this.#ended !== undefined || this.#tunnel.state !== 'open') return;
+      this.#device = true;
+      this.#wake();
+    }, DEVICE_RETURN_MS);
   }
 
   /** The present session or login is gone. */
@@ -260,6 +289,7 @@ export class Login {
           return;
         }
         pending.responded = true;
+        this.#agent.answered(frame.bare === true);
         // The C# agent answers after authentication, with the first output; the C agent before it,
         // without. Output that came earlier decides too.
         if (frame.data.length > 0) pending.early.push(frame.data);
@@ -290,6 +320,7 @@ export class Login {
     }
     if (pending === undefined) {
       this.#log.info({ said }, 'the device ended the session');
+      this.#awaitReturn();
       this.#drop(new Fault('DEVICE_LOST', `The device ended the session (${said || 'no reason given'}).`));
       return;
     }
@@ -300,6 +331,7 @@ export class Login {
       this.#log.info({ said }, 'the device refused the login');
       pending.fail(new Fault('DENIED', `The device refused the login (${said || 'no reason given'}).`));
     } else {
+      this.#awaitReturn();
       pending.fail(new Fault('DEVICE_LOST', `The device ended the session during login (${said || 'no reason given'}).`));
     }
   }

@@ -94,8 +94,10 @@ function decodeOperation(operation: Operation, requestId: string, data: Json | u
     case 'pong':
       return frame({ operation, requestId });
     case 'connect_response':
+      if (data === undefined) return frame({ operation, requestId, data: EMPTY, bare: true });
+      return frame({ operation, requestId, data: Buffer.isBuffer(data) ? data : EMPTY });
     case 'command_response':
-      // The platform's own example shows null here, the C agent omits it in connect_response.
+      // The platform's own example shows null here.
       return frame({ operation, requestId, data: Buffer.isBuffer(data) ? data : EMPTY });
     case 'command':
       if (!Buffer.isBuffer(data)) return broken('command, field data', 'a string', kindOf(data));

@@ -9,7 +9,7 @@ export type Frame =
   /** A→D: log in. */
   | { operation: 'connect'; requestId: string; username: string; password: string }
   /** D→A: before authentication (C agent, no data) or after it (C# agent, first output in data). */
-  | { operation: 'connect_response'; requestId: string; data: Buffer }
+  | { operation: 'connect_response'; requestId: string; data: Buffer; /** There was no data key: a C agent. */ bare?: true }
   /** A→D: text to type. */
   | { operation: 'command'; requestId: string; data: string }
   /** D→A: what the shell printed; empty when data was null, missing or not a string. */

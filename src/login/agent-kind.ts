@@ -1,0 +1,35 @@
+import type { Manners } from '../link/carrier.js';
+
+/** An agent of the C family gets frames one by one and few at a time: it dies of floods. */
+const C_FRAME_GAP_MS = 3;
+const C_WINDOW_BYTES = 64 * 1024;
+/**
+ * The C agent's first two generations read output only for 100 ms (2 s) after a command. Polling
+ * costs frames, so it stops once output came later than any of them would have sent it.
+ */
+const SPONTANEOUS_MS = 2_500;
+
+const FREE: Manners = { frameGapMs: 0, windowBytes: Infinity, polled: false };
+const C_CURRENT: Manners = { frameGapMs: C_FRAME_GAP_MS, windowBytes: C_WINDOW_BYTES, polled: false };
+const C_UNKNOWN: Manners = { ...C_CURRENT, polled: true };
+
+/** What the agent at the other end shows of itself, and the manners that follow. */
+export class AgentKind {
+  #family: 'unknown' | 'c' | 'other' = 'unknown';
+  #spontaneous = false;
+
+  /** connect_response came; the C agent's has no data at all. */
+  answered(bare: boolean): void {
+    this.#family = bare ? 'c' : 'other';
+  }
+
+  /** Output came this many ms after the last command. */
+  heard(sinceCommandMs: number): void {
+    if (sinceCommandMs > SPONTANEOUS_MS) this.#spontaneous = true;
+  }
+
+  get manners(): Manners {
+    if (this.#family === 'other') return FREE;
+    return this.#spontaneous ? C_CURRENT : C_UNKNOWN;
+  }
+}
