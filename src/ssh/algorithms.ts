@@ -3,7 +3,10 @@
  * purpose: diffie-hellman-group-exchange (its server side fails in ssh2), SHA-1, CBC, and immediate
  * `zlib` (compression of unauthenticated input).
  */
+import { HYBRID_KEX } from './hybrid-kex.js';
+
 export const KEX_ALGORITHMS: readonly string[] = [
+  HYBRID_KEX,
   'curve25519-sha256',
   'curve25519-sha256@libssh.org',
   'ecdh-sha2-nistp256',

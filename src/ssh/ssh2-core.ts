@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { dirname, resolve, sep } from 'node:path';
 import { compileFunction } from 'node:vm';
 import { Fault } from '../base/errors.js';
+import { HYBRID_KEX, hybridExchangeClass } from './hybrid-kex.js';
 
 /** OpenSSH's own PACKET_MAX_SIZE: an exec request may carry a command of 128 kB and more. */
 export const MAX_PACKET_BYTES = 256 * 1024;
@@ -35,6 +36,12 @@ export const EDITS: readonly Edit[] = [
     find: 'if (firstFollows && (!remote.kex.length || clientList[i] !== remote.kex[0])) {',
     replace: 'if (firstFollows && (clientList[0] !== serverList[0] || remote.serverHostKey[0] !== local.lists.serverHostKey.array[0])) {',
     why: 'RFC 4253 section 7: a guessed packet is dropped if the first names differ. The library drops right guesses too (it overwrites the list it compares with), and dropbear waits for the answer for ever.',
+  },
+  {
+    file: 'kex.js',
+    find: "        case 'curve25519-sha256':\n",
+    replace: `        case '${HYBRID_KEX}':\n          return new (require('iotda-ssh:hybrid-kex')(KeyExchange))(...args);\n        case 'curve25519-sha256':\n`,
+    why: 'The library has no post-quantum key exchange; OpenSSH 10 warns at each connection without one.',
   },
 ];
 
@@ -146,6 +153,7 @@ function privateLoader(nativeCiphers: boolean): (file: string) => unknown {
     loaded.set(path, module);
     const outside = createRequire(path);
     const requireInside = (id: string): unknown => {
+      if (id === 'iotda-ssh:hybrid-kex') return hybridExchangeClass;
       if (id.endsWith('.node') && !nativeCiphers) throw new Error('native ciphers are switched off');
       const target = id.startsWith('.') ? outside.resolve(id) : id;
       return dirname(target) === folder && target.endsWith('.js') ? load(target) : outside(id);

@@ -1,0 +1,73 @@
+/**
+ * Post-quantum key exchange mlkem768x25519-sha256 (draft-ietf-sshm-mlkem-hybrid-kex), the first choice of
+ * OpenSSH since 10.0, which warns at each connection without one. Server side only, as a further class of
+ * ssh2's key exchanges: see the edit in ssh2-core.ts that puts it in.
+ */
+import { createHash, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto';
+import { ml_kem768 as mlKem768 } from '@noble/post-quantum/ml-kem.js';
+
+export const HYBRID_KEX = 'mlkem768x25519-sha256';
+
+/** Bytes of an ML-KEM-768 encapsulation key, and of an X25519 public key. */
+const KEM_KEY_BYTES = 1184;
+const X25519_BYTES = 32;
+
+/**
+ * Answers a client's C_INIT: S_REPLY and the shared secret K = SHA-256(K_PQ || K_CL). Throws when the
+ * client's keys are not valid (FIPS 203 section 7.2; an all-zero X25519 result).
+ */
+export function answerHybrid(clientInit: Buffer): { reply: Buffer; secret: Buffer } {
+  if (clientInit.length !== KEM_KEY_BYTES + X25519_BYTES) throw new Error('the client\'s key has the wrong length');
+  const { cipherText, sharedSecret } = mlKem768.encapsulate(clientInit.subarray(0, KEM_KEY_BYTES));
+  const ours = generateKeyPairSync('x25519');
+  const theirs = createPublicKey({
+    key: { kty: 'OKP', crv: 'X25519', x: clientInit.subarray(KEM_KEY_BYTES).toString('base64url') },
+    format: 'jwk',
+  });
+  const classic = diffieHellman({ privateKey: ours.privateKey, publicKey: theirs });
+  const ourKey = Buffer.from(ours.publicKey.export({ format: 'jwk' }).x ?? '', 'base64url');
+  return {
+    reply: Buffer.concat([cipherText, ourKey]),
+    secret: createHash('sha256').update(sharedSecret).update(classic).digest(),
+  };
+}
+
+/** What ssh2's class KeyExchange lets its subclasses decide. */
+interface KeyExchange {
+  type: string;
+  hashName: string;
+}
+type KeyExchangeClass = new (...args: unknown[]) => KeyExchange;
+
+/** The exchange as a subclass of ssh2's `Base`, whose finish() calls these in the order computeSecret, getPublicKey. */
+export function hybridExchangeClass(Base: KeyExchangeClass): KeyExchangeClass {
+  return class HybridExchange extends Base {
+    #reply: Buffer = Buffer.alloc(0);
+
+    constructor(...args: unknown[]) {
+      super(...args);
+      this.type = 'hybrid';
+      this.hashName = 'sha256';
+    }
+
+    /** The library hashes this as C_INIT: the bytes as they came. */
+    convertPublicKey(key: Buffer): Buffer {
+      return key;
+    }
+
+    /** K is a string here and no mpint; errors are returned, as the library wants. */
+    computeSecret(clientInit: Buffer): Buffer | Error {
+      try {
+        const { reply, secret } = answerHybrid(clientInit);
+        this.#reply = reply;
+        return secret;
+      } catch (thrown) {
+        return thrown instanceof Error ? thrown : new Error(String(thrown));
+      }
+    }
+
+    getPublicKey(): Buffer {
+      return this.#reply;
+    }
+  };
+}
