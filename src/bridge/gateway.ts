@@ -3,6 +3,7 @@ import { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { PythonBackend } from '../helper/python-backend.js';
 import { RawBackend } from '../helper/raw-backend.js';
+import { ShBackend } from '../helper/sh/backend.js';
 import { Login } from '../login/login.js';
 import type { Backend } from '../mux/backend.js';
 import type { Tier } from '../mux/device.js';
@@ -132,7 +133,7 @@ export class BridgeGateway implements Gateway {
       case 'python':
         return new PythonBackend({ graceSeconds: Math.round(this.#options.graceMs / 1000), log });
       case 'sh':
-        throw new Fault('UNSUPPORTED', 'The sh tier is not part of this build.');
+        return new ShBackend({ graceSeconds: Math.round(this.#options.graceMs / 1000), log });
       case 'raw':
         return new RawBackend(user);
     }

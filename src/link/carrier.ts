@@ -16,13 +16,13 @@ export interface Manners {
  * text in either direction and may end at any moment; a new one then takes its place.
  */
 export interface Carrier {
-  /** Most characters one write may hold (one command frame). */
+  /** Most characters that one command frame holds when none of them needs an escape. */
   readonly maxWrite: number;
   /** Bytes handed over that the socket has not taken yet; callers hold back above their own bound. */
   readonly buffered: number;
   /** Undefined: written to without restraint. */
   readonly manners?: Manners;
-  /** Types `text` (printable ASCII and LF for the tiers; any text in the raw tier) as one frame. */
+  /** Types `text` (printable ASCII and LF for the tiers; any text in the raw tier) as one frame, or more when escapes make it too long. */
   write(text: string): void;
   /** What the device printed, in order of arrival, cut anywhere. Set by the current owner. */
   onText: (bytes: Buffer) => void;

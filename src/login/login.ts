@@ -1,7 +1,7 @@
 import { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Carrier, Manners } from '../link/carrier.js';
-import { MAX_COMMAND_DATA } from '../protocol/command.js';
+import { MAX_COMMAND_DATA, splitCommandData } from '../protocol/command.js';
 import { STATUS_LOGIN_FAILED, STATUS_SHELL_ENDED } from '../protocol/constants.js';
 import { newRequestId } from '../protocol/encode.js';
 import { AgentKind } from './agent-kind.js';
@@ -42,6 +42,9 @@ interface Pending {
 
 /** After a device leg went away: for its return before a login is tried regardless. */
 const DEVICE_RETURN_MS = 3_000;
+
+/** Characters that take more than one byte in a frame. */
+const ESCAPED = /[^\x20-\x7e]|["\\]/;
 
 /** A login's text stream: one `command` frame per write, one request id for its life. */
 class TerminalCarrier implements Carrier {
@@ -85,7 +88,9 @@ class TerminalCarrier implements Carrier {
   write(text: string): void {
     if (this.#lost) return;
     this.#writtenAt = Date.now();
-    this.#tunnel.send({ operation: 'command', requestId: this.requestId, data: text });
+    // Escapes and UTF-8 take more room than characters; link text has neither.
+    const pieces = ESCAPED.test(text) ? splitCommandData(text) : [text];
+    for (const data of pieces) this.#tunnel.send({ operation: 'command', requestId: this.requestId, data });
   }
 
   deliver(bytes: Buffer): void {
