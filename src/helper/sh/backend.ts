@@ -305,6 +305,9 @@ export class ShBackend implements Backend {
       case 'n':
         this.#uplink.outOfStep(record.value);
         return;
+      case 'm':
+        this.#uplink.damaged(record.value);
+        return;
       case 'A':
         return;
       case 'F':

@@ -1,8 +1,8 @@
-import type { Fault } from '../../base/errors.js';
+import { Fault } from '../../base/errors.js';
 import type { Channel, ChannelEvents, Outcome, Refusal, WindowSize } from '../../mux/device.js';
 import { OutputStream } from './output.js';
 import type { UpItem } from './uplink.js';
-import { escapeForPrintf, INLINE_CHARS, INPUT_SLOTS, type SegmentStream } from './wire.js';
+import { escapeForPrintf, INLINE_CHARS, INPUT_SLOTS, STATUS_OUTPUT_LOST, type SegmentStream } from './wire.js';
 
 /** Standard input held for one channel before write() asks to wait, in bytes. */
 export const INPUT_QUEUE_BYTES = 64 * 1024;
@@ -227,6 +227,10 @@ export class ShChannel implements Channel {
       return;
     }
     this.opened();
+    if (exit.status === STATUS_OUTPUT_LOST) {
+      this.#finish(new Fault('DEVICE_LOST', 'The device ran out of memory, and output of the command was lost.'), true);
+      return;
+    }
     if (this.#process) this.events.outcome(outcomeOf(exit));
     this.#finish(undefined, true);
   }

@@ -36,6 +36,9 @@ fi
 printf '%s\n' $Ipg >"$ID/fp"
 Ilast=0
 read -r Ilast <"$ID/q"
+read -r Ix <"$ID/qq"
+# Two files, one after the other: whoever was killed in between left one of them whole.
+[ "${Ix:-0}" -gt "${Ilast:-0}" ] && Ilast=$Ix
 rm -f "$ID/ev"
 mkfifo "$ID/ev" || exit 1
 exec 5<>"$ID/ev"
@@ -190,7 +193,7 @@ Ido() {
     d)
       if [ "$2" = 0 ]; then cat "$ID/u" >>"$ID/b"; return; fi
       [ -p "$ID/$2/n" ] || return
-      cat "$ID/u" >"$ID/$2/i.$3"
+      cat "$ID/u" >"$ID/$2/i.$3" || return 2
       printf 'f %s\n' "$3" 1<>"$ID/$2/n"
       ;;
     E) [ -p "$ID/$2/n" ] && printf 'E\n' 1<>"$ID/$2/n" ;;
@@ -214,7 +217,7 @@ Inote() {
       set +f
       for Iu in "$ID"/[0-9]*/ic; do
         [ -s "$Iu" ] || continue
-        read -r Ig <"$Iu"
+        read -r Ig <"$Iu" || continue
         Iu=${Iu%/ic}
         Ix="$Ix ${Iu##*/}=$Ig"
       done
@@ -259,7 +262,7 @@ while IFS= read -r Il; do
   case $Iq in '' | *[!0-9]*) continue ;; esac
   set -- $(printf %s "$Iq $Ib" | Isum)
   if [ "$1" != "$Is" ]; then
-    [ "$Iq" = 0 ] || printf 'w n %s\n' "$Ilast" >&5
+    [ "$Iq" = 0 ] || printf 'w m %s\n' "$Ilast" >&5
     continue
   fi
   printf 'x\n' >"$ID/busy"
@@ -278,21 +281,23 @@ while IFS= read -r Il; do
   elif [ "$Iq" -gt $((Ilast+1)) ]; then
     printf 'w n %s\n' "$Ilast" >&5
   else
-    Iok=1
+    Iok=0
     if [ "$1" = d ]; then
       Is=$5
       Ix=$(Isum <"$ID/u")
-      [ "${Ix%% *}" = "$Is" ] || Iok=
+      [ "${Ix%% *}" = "$Is" ] || Iok=2
     fi
-    if [ -z "$Iok" ]; then
-      printf 'w n %s\n' "$Ilast" >&5
-    elif Ido "$@"; then
-      Ilast=$Iq
-      printf '%s\n' "$Ilast" >"$ID/q"
-      printf 'a %s\n' "$Ilast" >&5
-    else
-      printf 'w F %s\n' "$Iq" >&5
-    fi
+    [ $Iok = 0 ] && { Ido "$@"; Iok=$?; }
+    case $Iok in
+      0)
+        Ilast=$Iq
+        printf '%s\n' "$Ilast" >"$ID/q"
+        printf '%s\n' "$Ilast" >"$ID/qq"
+        printf 'a %s\n' "$Ilast" >&5
+        ;;
+      2) printf 'w m %s\n' "$Ilast" >&5 ;;
+      *) printf 'w F %s\n' "$Iq" >&5 ;;
+    esac
   fi
   : >"$ID/busy"
 done 2>/dev/null

@@ -29,17 +29,27 @@ Icollect() {
       IFS= read -r Ix <&8 || exit
       [ "$Ix" -gt $Ilim ] && Ilim=$Ix
     done
-    Is=$IB
-    read -r Is <../bs
-    Ix=$(dd bs="$Is" count=1 2>/dev/null 8>&- | Ienc 8>&-)
-    # The end of a socket's output is told at once, by an empty segment.
-    [ -n "$Ix" ] || [ "$Imode$1" = so ] || break
+    # The front may be writing that file just now.
+    read -r Is <../bs || Is=$IB
+    Ix=$(dd bs="$Is" count=1 2>d$1 8>&- | Ienc 8>&-)
+    if [ -z "$Ix" ]; then
+      # Nothing is the end only if dd says so; it is not when there was no memory for a process.
+      Iy=
+      read -r Iy <d$1
+      case $Iy in
+        0+0*) [ "$Imode$1" = so ] || break ;;
+        '') sleep 1; continue ;;
+        *) : >bad; break ;;
+      esac
+    fi
     Ih="$1 $In $Ik"
     set -- "$1" $(printf '%s\n%s' "$Ih" "$Ix" | Isum)
     If=$1.$((Ik%IW))
-    printf ':%s %s\n%s %s;' "$IT" "$Ih" "$Ix" "$2" >$If
+    # A full file system: wait for room.
+    until printf ':%s %s\n%s %s;' "$IT" "$Ih" "$Ix" "$2" >$If; do sleep 1; done
     Ik=$((Ik+1))
     printf 's %s %s\n' "$In/$If" "${#Ix}" 1<>../ev
+    # The end of a socket's output is told at once, by an empty segment.
     [ -n "$Ix" ] || break
   done
   printf '%s\n' $Ik >n$1
@@ -58,9 +68,10 @@ Ireport() {
   read -r Ino <no
   read -r Ine <ne
   Ix="x $In 0"
+  [ -e bad ] && set -- 999
   Il="$1 ${Isig:-0} $Ino $Ine"
   set -- $(printf '%s\n%s' "$Ix" "$Il" | Isum)
-  printf ':%s %s\n%s %s;' "$IT" "$Ix" "$Il" "$1" >x.0
+  until printf ':%s %s\n%s %s;' "$IT" "$Ix" "$Il" "$1" >x.0; do sleep 1; done
   printf 's %s 99\n' "$In/x.0" 1<>../ev
   : >S
 }

@@ -94,6 +94,7 @@ Ix="h $(printf '%s\n' "$Ifacts" | Ienc)"
 set -- $(printf %s "$Ix" | Isum)
 printf ':%s %s %s;' "$IT" "$Ix" "$1" >"$ID/h"
 printf '0\n' >"$ID/q"
+printf '0\n' >"$ID/qq"
 printf 'x\n' >"$ID/hb"
 : >"$ID/fp"
 : >"$ID/busy"

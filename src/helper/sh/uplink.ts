@@ -8,6 +8,8 @@ export const UP_WINDOW_LINES = 64;
 /** First and longest wait for an acknowledgement before lines are sent again, in ms. */
 const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 20_000;
+/** Sendings of one line that answer a complaint at once; further ones wait for the time-out. */
+const QUICK_TRIES = 8;
 /** Growth of a block after a loss, per block that got through; before the first loss it doubles. */
 const BLOCK_STEP_BYTES = 1024;
 
@@ -148,9 +150,18 @@ export class Uplink {
     const first = this.#entries[0];
     if (first === undefined || first.q !== last + 1 || this.#sent === 0) return;
     // Several lines behind a gap are refused one by one; one rewind answers them all.
-    if (this.#now() - this.#rewoundAt < this.#srtt + 100 && first.tries > 1) return;
+    if ((this.#now() - this.#rewoundAt < this.#srtt + 100 && first.tries > 1) || first.tries >= QUICK_TRIES) return;
     this.#shrink();
     this.#rewind();
+  }
+
+  /** The line after `last` came damaged, or could not be stored for want of room. */
+  damaged(last: number): void {
+    this.#drop(last);
+    const first = this.#entries[0];
+    if (first === undefined || first.q !== last + 1 || this.#sent === 0) return;
+    this.#shrink();
+    if (first.tries < QUICK_TRIES) this.#rewind();
   }
 
   /** The device cannot do line `q`. */

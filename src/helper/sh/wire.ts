@@ -15,7 +15,7 @@
  *   notes: h (introduce yourself), p id (poll), b (end of the session),
  *          k received window seconds {ch stream arrived granted | ! file}: the account of output
  * Down: `:TAG type … sum;`, or `:TAG type value value;` for the short ones without checksum.
- *   a n: done up to n   n n: out of step, last done n   F n: n cannot be done   A n: attached, last done n
+ *   a n: done up to n   n n: out of step, last done n   m n: the line after n is damaged   F n: n cannot be done   A n: attached, last done n
  *   c ch=count: items of standard input taken   p id last {ch=count}   h base64 of facts
  *   o|e ch k LF text: segment k of a stream     x ch 0 LF status signal segments-o segments-e
  *   l n: program lines held   f reason: cannot run here   g 0: the state is gone   b 0: ended
@@ -38,6 +38,8 @@ export const BLOCK_MIN_BYTES = 1024;
 export const SCRIPT_INLINE_CHARS = 4_000;
 /** Most characters of one record; longer ones are noise. */
 export const RECORD_LIMIT_CHARS = 128 * 1024;
+/** Status that stands for output lost on the device (no memory for a process). */
+export const STATUS_OUTPUT_LOST = 999;
 /** What the device counts for an exit record. */
 export const EXIT_RECORD_CHARS = 99;
 
@@ -55,7 +57,7 @@ export function escapeForPrintf(bytes: Buffer): string {
 export type SegmentStream = 'o' | 'e';
 
 export type ShRecord =
-  | { type: 'a' | 'n' | 'F' | 'A' | 'l'; value: number }
+  | { type: 'a' | 'n' | 'm' | 'F' | 'A' | 'l'; value: number }
   | { type: 'f'; reason: string }
   | { type: 'g' | 'b' }
   | { type: 'c'; channel: number; taken: number }
@@ -77,7 +79,7 @@ function number(text: string | undefined): number {
 export function parseRecord(text: string, verify: (covered: string, sum: string) => boolean): ShRecord | undefined {
   const type = text[0];
   if (type === undefined || text[1] !== ' ') return undefined;
-  if ('anFAlfgbc'.includes(type)) return parseShort(type, text.slice(2));
+  if ('anmFAlfgbc'.includes(type)) return parseShort(type, text.slice(2));
   const cut = text.lastIndexOf(' ');
   const covered = text.slice(0, cut);
   if (!verify(covered, text.slice(cut + 1))) return undefined;
@@ -118,6 +120,7 @@ function parseShort(type: string, rest: string): ShRecord | undefined {
   switch (type) {
     case 'a':
     case 'n':
+    case 'm':
     case 'F':
     case 'A':
     case 'l': {
