@@ -298,6 +298,7 @@ export class ShBackend implements Backend {
   #take(record: ShRecord): void {
     const now = performance.now();
     this.#heardAt = now;
+    this.#uplink.heard();
     switch (record.type) {
       case 'a':
         this.#uplink.acknowledged(record.value);

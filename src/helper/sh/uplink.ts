@@ -12,6 +12,8 @@ const RETRY_MAX_MS = 20_000;
 const QUICK_TRIES = 8;
 /** Growth of a block after a loss, per block that got through; before the first loss it doubles. */
 const BLOCK_STEP_BYTES = 1024;
+/** Most bytes of a block on a path that has lost some: every piece lost costs a whole block. */
+const BLOCK_LOSSY_BYTES = 16 * 1024;
 
 export type UpItem =
   | { kind: 'line'; body: string }
@@ -56,6 +58,7 @@ export class Uplink {
   #retryMs = RETRY_MIN_MS;
   #progressAt = 0;
   #rewoundAt = 0;
+  #heardAt = 0;
   #lossy = false;
   #srtt = 0;
   /** Bytes that the next block of standard input should have. */
@@ -111,6 +114,11 @@ export class Uplink {
     return (['cksum', 'md5sum', 'sha1sum', 'sha256sum'] as const)
       .map((tool) => `${tag} 0 ${checksum(tool, Buffer.from(`0 ${body}`))} ${body}\n`)
       .join('');
+  }
+
+  /** Something came from the device. */
+  heard(): void {
+    this.#heardAt = this.#now();
   }
 
   /** A front answered on a new carrier, and has done everything up to `last`. */
@@ -199,12 +207,12 @@ export class Uplink {
 
   #grow(): void {
     const next = this.#lossy ? this.blockBytes + BLOCK_STEP_BYTES : this.blockBytes * 2;
-    this.blockBytes = Math.min(BLOCK_MAX_BYTES, next);
+    this.blockBytes = Math.min(this.#lossy ? BLOCK_LOSSY_BYTES : BLOCK_MAX_BYTES, next);
   }
 
   #shrink(): void {
     this.#lossy = true;
-    this.blockBytes = Math.max(BLOCK_MIN_BYTES, Math.floor(this.blockBytes / 2));
+    this.blockBytes = Math.max(BLOCK_MIN_BYTES, Math.floor(Math.min(this.blockBytes, BLOCK_LOSSY_BYTES) / 2));
   }
 
   #rewind(): void {
@@ -239,7 +247,9 @@ export class Uplink {
     if (this.#sent === 0 || !this.#live) return;
     this.#timer = setTimeout(() => {
       this.#timer = undefined;
-      this.#retryMs = Math.min(RETRY_MAX_MS, this.#retryMs * 2);
+      // A device that talks is not overwhelmed; something was lost on the way to it.
+      const silent = this.#heardAt < (this.#entries[0]?.sentAt ?? 0) || (this.#entries[0]?.tries ?? 0) >= QUICK_TRIES;
+      this.#retryMs = silent ? Math.min(RETRY_MAX_MS, this.#retryMs * 2) : this.#floor();
       this.#shrink();
       this.#rewind();
     }, this.#retryMs);
