@@ -167,7 +167,7 @@ export class ShBackend implements Backend {
     this.#writer.use(carrier);
     for (const channel of this.#channels.values()) this.#dirty.add(channel);
     this.#noteSoon(0);
-    this.#uplink.resume(started.last);
+    this.#uplink.resume(started.last, carrier.manners?.windowBytes);
     this.#tickIfNeeded();
     this.#pump();
     this.#keepalive ??= setInterval(() => {

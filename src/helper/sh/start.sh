@@ -12,6 +12,9 @@ ID=
 for Ix in $IV "$XDG_RUNTIME_DIR" /dev/shm "/run/user/$(id -u 2>/dev/null)" /tmp /var/tmp /run /var/run /data/local/tmp "$HOME"; do
   [ -n "$Ix" ] && [ -d "$Ix" ] && [ -w "$Ix" ] || continue
   ID=$Ix/$IN
+  # The login was lost before the answer arrived: whole, it is attached to; half made, made anew.
+  [ -s "$ID/h" ] && exec setsid sh "$ID/f"
+  rm -rf "$ID"
   if mkdir -m 700 "$ID" 2>/dev/null; then
     mkfifo "$ID/ev" 2>/dev/null && printf x 2>/dev/null >"$ID/gen" && [ -s "$ID/gen" ] && break
     rm -rf "$ID"
@@ -92,12 +95,13 @@ Ifacts=$(
 . "$ID/k"
 Ix="h $(printf '%s\n' "$Ifacts" | Ienc)"
 set -- $(printf %s "$Ix" | Isum)
-printf ':%s %s %s;' "$IT" "$Ix" "$1" >"$ID/h"
 printf '0\n' >"$ID/q"
 printf '0\n' >"$ID/qq"
 printf 'x\n' >"$ID/hb"
 : >"$ID/fp"
 : >"$ID/busy"
 printf '%s\n' "$IB" >"$ID/bs"
+# Last, because its presence says that all is there.
+printf ':%s %s %s;' "$IT" "$Ix" "$1" >"$ID/h"
 setsid setsid sh "$ID/r" jan </dev/null >/dev/null 2>&1
 exec setsid sh "$ID/f"

@@ -5,6 +5,7 @@ import { attachLine, loaderLine, numberedLines } from './program.js';
 import { RecordScanner } from './scanner.js';
 import type { ShRecord } from './wire.js';
 import { Uplink } from './uplink.js';
+import { FrameWriter } from './writer.js';
 
 /** One try: the program crosses, the tools are probed, an answer comes back. */
 const TRY_MS = 2_500;
@@ -48,6 +49,7 @@ export async function start(carrier: Carrier, boot: Boot, plan: StartPlan, signa
     let timer: NodeJS.Timeout | undefined;
     const settle = (finish: () => void): void => {
       clearTimeout(timer);
+      writer.use(undefined);
       signal.removeEventListener('abort', onAbort);
       finish();
     };
@@ -60,8 +62,10 @@ export async function start(carrier: Carrier, boot: Boot, plan: StartPlan, signa
     const onAbort = (): void => {
       fail('DEVICE_LOST', 'The start on the device was given up.', signal.reason);
     };
+    const writer = new FrameWriter(() => undefined);
+    writer.use(carrier);
     const type = (text: string): void => {
-      for (let at = 0; at < text.length; at += carrier.maxWrite) carrier.write(text.slice(at, at + carrier.maxWrite));
+      writer.write(text);
     };
     const sendFrom = (first: number): void => {
       type(`\n${numberedLines(tag, lines, first)}`);

@@ -12,6 +12,7 @@ const RETRY_MAX_MS = 20_000;
 const QUICK_TRIES = 8;
 /** Growth of a block after a loss, per block that got through; before the first loss it doubles. */
 const BLOCK_STEP_BYTES = 1024;
+const BLOCK_FIRST_BYTES = 6 * 1024;
 /** Most bytes of a block on a path that has lost some: every piece lost costs a whole block. */
 const BLOCK_LOSSY_BYTES = 16 * 1024;
 
@@ -57,12 +58,12 @@ export class Uplink {
   #timer: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MIN_MS;
   #progressAt = 0;
+  #windowChars = UP_WINDOW_CHARS;
   #rewoundAt = 0;
   #heardAt = 0;
   #lossy = false;
   #srtt = 0;
-  /** Bytes that the next block of standard input should have. */
-  blockBytes = 6 * 1024;
+  #blockBytes = BLOCK_FIRST_BYTES;
   /** Lines sent again, for the log. */
   resent = 0;
 
@@ -76,13 +77,18 @@ export class Uplink {
     return this.#srtt;
   }
 
+  /** Bytes that the next block of standard input should have: two fit the window. */
+  get blockBytes(): number {
+    return Math.max(BLOCK_MIN_BYTES, Math.min(this.#blockBytes, Math.floor((this.#windowChars * 3) / 8)));
+  }
+
   get idle(): boolean {
     return this.#entries.length === 0;
   }
 
   /** Whether bulk may be added; control lines are always taken. */
   get roomy(): boolean {
-    return this.#entries.length < UP_WINDOW_LINES && this.#entries.reduce((sum, entry) => sum + entry.chars, 0) < UP_WINDOW_CHARS;
+    return this.#entries.length < UP_WINDOW_LINES && this.#entries.reduce((sum, entry) => sum + entry.chars, 0) < this.#windowChars;
   }
 
   /** When the oldest unanswered line began to wait, in the clock's ms; undefined when nothing waits. */
@@ -122,8 +128,9 @@ export class Uplink {
   }
 
   /** A front answered on a new carrier, and has done everything up to `last`. */
-  resume(last: number): void {
+  resume(last: number, windowChars = UP_WINDOW_CHARS): void {
     this.#live = true;
+    this.#windowChars = Math.min(windowChars, UP_WINDOW_CHARS);
     this.#retryMs = RETRY_MIN_MS;
     this.#progressAt = this.#now();
     this.#drop(last);
@@ -182,9 +189,11 @@ export class Uplink {
     failed?.();
   }
 
-  /** Sends everything unacknowledged again, from the oldest. */
+  /** Sends what is unacknowledged again, if it has had its time. */
   nudge(): void {
-    if (this.#entries.length > 0 && this.#live) this.#rewind();
+    const oldest = this.#entries[0];
+    if (oldest === undefined || this.#sent === 0 || !this.#live) return;
+    if (this.#now() - oldest.sentAt >= this.#floor() / 2) this.#rewind();
   }
 
   #floor(): number {
@@ -206,13 +215,13 @@ export class Uplink {
   }
 
   #grow(): void {
-    const next = this.#lossy ? this.blockBytes + BLOCK_STEP_BYTES : this.blockBytes * 2;
-    this.blockBytes = Math.min(this.#lossy ? BLOCK_LOSSY_BYTES : BLOCK_MAX_BYTES, next);
+    const next = this.#lossy ? this.#blockBytes + BLOCK_STEP_BYTES : this.#blockBytes * 2;
+    this.#blockBytes = Math.min(this.#lossy ? BLOCK_LOSSY_BYTES : BLOCK_MAX_BYTES, next);
   }
 
   #shrink(): void {
     this.#lossy = true;
-    this.blockBytes = Math.max(BLOCK_MIN_BYTES, Math.floor(Math.min(this.blockBytes, BLOCK_LOSSY_BYTES) / 2));
+    this.#blockBytes = Math.max(BLOCK_MIN_BYTES, Math.floor(Math.min(this.#blockBytes, BLOCK_LOSSY_BYTES) / 2));
   }
 
   #rewind(): void {
@@ -230,7 +239,7 @@ export class Uplink {
     for (;;) {
       const entry = this.#entries[this.#sent];
       if (entry === undefined) break;
-      if (this.#sent > 0 && (this.#chars + entry.chars > UP_WINDOW_CHARS || this.#sent >= UP_WINDOW_LINES)) break;
+      if (this.#sent > 0 && (this.#chars + entry.chars > this.#windowChars || this.#sent >= UP_WINDOW_LINES)) break;
       this.#sent += 1;
       this.#chars += entry.chars;
       entry.tries += 1;

@@ -12,6 +12,7 @@ export class FrameWriter {
   #carrier: Carrier | undefined;
   #text = '';
   #scheduled = false;
+  #sentAt = Number.NEGATIVE_INFINITY;
   /** Called before a frame is cut, to add what can travel along. */
   readonly #gather: () => void;
 
@@ -47,6 +48,12 @@ export class FrameWriter {
       setTimeout(again, RETRY_MS).unref();
       return;
     }
+    const gap = this.#sentAt + (carrier.manners?.frameGapMs ?? 0) - performance.now();
+    if (gap > 0) {
+      setTimeout(again, gap).unref();
+      return;
+    }
+    this.#sentAt = performance.now();
     const frame = this.#text.slice(0, carrier.maxWrite);
     this.#text = this.#text.slice(frame.length);
     carrier.write(frame);
