@@ -60,7 +60,7 @@ export class Uplink {
   #progressAt = 0;
   #windowChars = UP_WINDOW_CHARS;
   #rewoundAt = 0;
-  #heardAt = 0;
+  #heardAt = Number.NEGATIVE_INFINITY;
   #lossy = false;
   #srtt = 0;
   #blockBytes = BLOCK_FIRST_BYTES;
