@@ -1,6 +1,6 @@
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { boot } from '../helper/boot.js';
+import { boot, NoShell } from '../helper/boot.js';
 import type { Carrier } from '../link/carrier.js';
 import type { Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
@@ -115,6 +115,7 @@ export class DeviceSession {
     let carrier: Carrier | undefined = first;
     let cause: Fault | undefined;
     for (const step of ladder) {
+      if (cause instanceof NoShell && step !== 'raw') continue;
       const backend = this.#options.backend(step);
       for (let attempt = 1; ; attempt += 1) {
         try {

@@ -17,10 +17,11 @@ const NUDGE_MS = 500;
 const NOISE_LIMIT_BYTES = 64 * 1024;
 
 /**
- * What is typed before the line, try by try: nothing; an Enter for a menu or a half-typed line;
- * Ctrl-C and Enter for a start-up program that waits.
+ * What is typed before the line, try by try: nothing; an Enter for a start-up program that waits or a
+ * half-typed line. Never Ctrl-C: it ends a login that is a menu, and the agent does not survive the
+ * end of its shell.
  */
-const PRELUDES = ['', '\r', '\u0003\r'];
+const PRELUDES = ['', '\r', '\r'];
 
 /** Prints the marker with the tools found. */
 const ANSWER = 'printf "@%s%s,@" $w "$f"';
@@ -54,9 +55,16 @@ export function bootLine(word: string): string {
   return ` unset HISTFILE;exec /bin/sh -c '${script}'`;
 }
 
+/** No tier with a helper can run: only the plain terminal is left. */
+export class NoShell extends Fault {
+  constructor() {
+    super('UNSUPPORTED', 'The login shell of the device did not run a POSIX sh; only a plain terminal is possible.');
+  }
+}
+
 /**
- * Types the boot line until its marker answers. Rejects with UNSUPPORTED when the device has no
- * POSIX shell behind its login (the raw tier remains), with DEVICE_LOST when the carrier goes.
+ * Types the boot line until its marker answers. Rejects with NoShell when the device has no
+ * POSIX shell behind its login, with DEVICE_LOST when the carrier goes.
  */
 export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, attemptMs = ATTEMPT_MS): Promise<BootResult> {
   const word = `b${randomBytes(8).toString('hex')}`;
@@ -85,7 +93,7 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, atte
       const prelude = PRELUDES[attempt];
       if (prelude === undefined) {
         settle(() => {
-          reject(new Fault('UNSUPPORTED', 'The login shell of the device did not run a POSIX sh; only a plain terminal is possible.'));
+          reject(new NoShell());
         });
         return;
       }

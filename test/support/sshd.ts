@@ -19,6 +19,8 @@ export interface SshdOptions {
   users?: readonly string[];
   /** Further sshd_config lines, for example `SetEnv PATH=/nowhere` or `Banner /path`. */
   config?: readonly string[];
+  /** Shell commands run first in a mount namespace of sshd's own, for example a read-only /tmp. */
+  mounts?: readonly string[];
 }
 
 /** Starts sshd on a free port of 127.0.0.1 with its own host key; ended with the scope. */
@@ -53,7 +55,10 @@ export async function startSshd(scope: Scope, options: SshdOptions = {}): Promis
     '',
   ].join('\n');
   await writeFile(join(dir, 'sshd_config'), config);
-  const program = start(scope, '/usr/sbin/sshd', ['-D', '-e', '-f', join(dir, 'sshd_config')]);
+  const command = ['/usr/sbin/sshd', '-D', '-e', '-f', join(dir, 'sshd_config')];
+  const wrapper = ['unshare', '-m', '--propagation', 'private', 'sh', '-ec', [...(options.mounts ?? []), 'exec "$0" "$@"'].join('\n')];
+  const [file = '', ...args] = options.mounts === undefined ? command : [...wrapper, ...command];
+  const program = start(scope, file, args);
   await waitFor('sshd to listen', () => {
     if (!program.running) throw new Error(`sshd ended: ${program.stderr}`);
     return program.stderr.includes('Server listening on 127.0.0.1');

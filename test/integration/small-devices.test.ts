@@ -1,0 +1,69 @@
+/** Devices with less: no python3, no place to write, no POSIX shell behind the login. */
+import { createHash, randomBytes } from 'node:crypto';
+import { chmod, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import { afterEach, describe, expect, test } from 'vitest';
+import { Scope } from '../support/scope.js';
+import { ssh, startSsh } from '../support/ssh.js';
+import { startStack, type Stack } from '../support/stack.js';
+import { busyboxPath, shellPath } from '../support/user.js';
+import { waitFor } from '../support/wait.js';
+
+const scope = new Scope();
+afterEach(() => scope.end());
+
+function readOnly(...folders: readonly string[]): string[] {
+  return folders.map((folder) => `mount --bind ${folder} ${folder} && mount -o remount,ro,bind ${folder}`);
+}
+
+async function moves(stack: Stack, bytes: number): Promise<void> {
+  const data = randomBytes(bytes);
+  const result = await ssh(stack, ['cat; echo err >&2; exit 9'], { input: data, timeoutMs: 100_000 });
+  expect(result.status).toBe(9);
+  expect(result.stderr.toString()).toBe('err\n');
+  const sha = (value: Buffer) => createHash('sha256').update(value).digest('hex');
+  expect(sha(result.stdout)).toBe(sha(data));
+}
+
+function tierOf(stack: Stack): string | undefined {
+  return /"tier":"(\w+)"[^\n]*the device is ready/.exec(stack.bridge.stderr)?.[1];
+}
+
+describe('a device', () => {
+  test('that has BusyBox and nothing else is served by the sh tier', async () => {
+    const path = await busyboxPath(scope);
+    const stack = await startStack(scope, {
+      shell: await shellPath(scope, 'ash'),
+      files: { '.profile': `PATH=${path}; export PATH\n` },
+    });
+    await moves(stack, 1024 * 1024);
+    expect(tierOf(stack)).toBe('sh');
+  });
+
+  test('whose /tmp is read-only is served by the python tier', async () => {
+    const stack = await startStack(scope, { sshd: { mounts: readOnly('/tmp', '/var/tmp') } });
+    await moves(stack, 1024 * 1024);
+    expect(tierOf(stack)).toBe('python');
+  });
+
+  test('whose /tmp, /var/tmp, /dev/shm and /run are read-only is served by the sh tier too', async () => {
+    const stack = await startStack(scope, { tier: 'sh', sshd: { mounts: readOnly('/tmp', '/var/tmp', '/dev/shm', '/run') } });
+    await moves(stack, 256 * 1024);
+    expect(tierOf(stack)).toBe('sh');
+  });
+
+  test('whose login is a menu and no shell gives its terminal, and says why a command is refused', async () => {
+    const menu = join(await scope.tempDir('menu'), 'menu');
+    await writeFile(menu, '#!/bin/sh\necho "1) status 2) reboot"\nwhile read choice; do echo "chose <$choice>"; done\n', { mode: 0o755 });
+    await chmod(dirname(menu), 0o755);
+    const stack = await startStack(scope, { shell: menu });
+    const refused = await ssh(stack, ['echo hi']);
+    expect(refused.status).toBe(255);
+    expect(refused.stderr.toString()).toContain('only a plain terminal');
+    const shell = startSsh(stack, [], { input: '21\n', options: ['-tt'] });
+    scope.add(() => shell.stop());
+    await waitFor('the terminal to answer', () => shell.stdout.includes('chose <21>'));
+    expect(shell.stdout).toContain('1) status');
+    expect(tierOf(stack)).toBe('raw');
+  });
+});
