@@ -1,0 +1,96 @@
+/** One run: clients at work, one fault in the middle, and the judgement. */
+import { setTimeout as sleep } from 'node:timers/promises';
+import { Program } from '../support/program.js';
+import { Chance } from './chance.js';
+import type { Kind } from './kinds.js';
+import type { Lab } from './lab.js';
+import { sentence, Typist, WORKS, Wrong, type Judgement, type Task, type WorkName } from './work.js';
+
+export interface Episode {
+  kind: string;
+  number: number;
+  works: readonly WorkName[];
+  /** Undefined: survived as the kind demands. */
+  wrong: string | undefined;
+  hung: boolean;
+  /** Milliseconds: the slowest echo, or for kinds that cut, until a login works again. */
+  recoveryMs: number;
+  /** What the clients that were cut have read. */
+  said: string[];
+}
+
+/** On top of the kind's bound: the clients' own time on a busy machine. */
+const WORK_MS = 45_000;
+
+export async function runEpisode(lab: Lab, name: string, kind: Kind, number: number, seed: string, failed: (episode: Episode) => Promise<void>): Promise<Episode> {
+  const chance = new Chance(seed, name, number);
+  const works = chance.shuffled(Object.keys(WORKS) as WorkName[]).slice(0, 2);
+  const deadlineMs = kind.boundSeconds * 1000 + WORK_MS;
+  const programs: Program[] = [];
+  let begun: () => void = () => undefined;
+  const working = new Promise<void>((resolve) => (begun = resolve));
+  const task = (what: string): Task => ({ lab, name: `${seed}-${name}-${number}-${what}`, chance: new Chance(seed, name, number, what), deadlineMs, begun, programs });
+  const episode: Episode = { kind: name, number, works, wrong: undefined, hung: false, recoveryMs: 0, said: [] };
+  const typist = new Typist(task('typist'));
+  try {
+    await Promise.race([untilReady(typist), sleep(deadlineMs)]);
+    if (!typist.ready) throw new Wrong(`no terminal: ${sentence(typist.stderr)}`);
+    const running = works.map(async (work, i): Promise<Judgement> => {
+      try {
+        return await WORKS[work](task(`${work}${i}`));
+      } catch (error) {
+        throw new Wrong(`${work}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+      }
+    });
+    for (const one of running) one.catch(() => undefined);
+    await Promise.race([working, Promise.allSettled(running), sleep(5000)]);
+    await sleep(chance.between(50, 1500));
+    const injectedAt = performance.now();
+    await kind.inject(lab, chance);
+    const judgements = await Promise.all(running);
+    judgements.push(await typist.finish(deadlineMs));
+    judge(kind, judgements, episode);
+    if (kind.outcome === 'survive') episode.recoveryMs = typist.slowest;
+    else {
+      await loginWorks(lab, deadlineMs);
+      episode.recoveryMs = performance.now() - injectedAt;
+    }
+    await lab.orphansGone();
+    if (!lab.bridge.running) throw new Wrong('the bridge has ended');
+  } catch (error) {
+    episode.wrong = error instanceof Error ? error.message : String(error);
+    episode.hung = /still running after|hung|in vain/.test(episode.wrong);
+  } finally {
+    lab.filter = undefined;
+    typist.stop();
+    // The dump comes first, while all is as it was.
+    if (episode.wrong !== undefined) await failed(episode);
+    for (const program of programs) if (program.running) program.kill('SIGKILL');
+  }
+  return episode;
+}
+
+async function untilReady(typist: Typist): Promise<void> {
+  while (!typist.ready && typist.running) await sleep(20);
+}
+
+function judge(kind: Kind, judgements: readonly Judgement[], episode: Episode): void {
+  for (const { verdict, said } of judgements) {
+    if (verdict === 'ok') continue;
+    if (said !== undefined && said !== '') episode.said.push(said);
+    if (kind.outcome === 'survive') throw new Wrong(`a client was cut: ${said ?? ''}`);
+    if (kind.sentence !== undefined && said !== undefined && !kind.sentence.test(said)) throw new Wrong(`a client was told ${JSON.stringify(said)}`);
+  }
+}
+
+/** The next login works: tried as a person would, until it does. */
+async function loginWorks(lab: Lab, deadlineMs: number): Promise<void> {
+  const end = performance.now() + deadlineMs;
+  for (;;) {
+    const program = new Program('ssh', [...lab.sshOptions(), 'host', 'echo works'], { timeoutMs: deadlineMs });
+    const result = await program.done;
+    if (result.status === 0 && result.stdout.toString() === 'works\n') return;
+    if (performance.now() > end) throw new Wrong(`no login any more: ${sentence(result.stderr.toString())}`);
+    await sleep(200);
+  }
+}

@@ -1,0 +1,92 @@
+/** The fault harness (`npm run test:faults`); its options come from run.mjs through the environment. */
+import { mkdirSync, readFileSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
+import { expect, test } from 'vitest';
+import { Scope } from '../support/scope.js';
+import { Chance } from './chance.js';
+import { runEpisode, type Episode } from './episode.js';
+import { KINDS, type LabName } from './kinds.js';
+import { Lab, ROOT, type LabOptions } from './lab.js';
+import { markdownTable, rows, textTable } from './report.js';
+import { startEchoServer } from './work.js';
+
+const SEED = process.env['FAULTS_SEED'] ?? '1';
+const RUNS = Number(process.env['FAULTS_RUNS'] ?? '220');
+const ONLY = process.env['FAULTS_KINDS']?.split(',');
+const NUMBER = process.env['FAULTS_NUMBER'];
+const WRITE = process.env['FAULTS_WRITE'];
+
+const LABS: Readonly<Record<LabName, LabOptions>> = {
+  'sound': { graceSeconds: 60 },
+  'brief': { graceSeconds: 10 },
+  'c-agent': {
+    profile: 'c-agent', graceSeconds: 60,
+    faults: { silentDeathRate: 1 / 33, stallRate: 1 / 160, stallForGoodRate: 1 / 330, crashRate: 1 / 2000, outputLossRate: 1 / 100 },
+  },
+  'csharp-agent': { profile: 'csharp-agent', graceSeconds: 60, faults: { outputReorderRate: 1 / 20, commandReorderRate: 1 / 20 } },
+};
+
+const say = (text: string): void => void process.stdout.write(`${text}\n`);
+
+/** Kind by kind in turn, in an order that the seed decides; the kinds of one lab together. */
+function schedule(): { kind: string; number: number }[] {
+  const kinds = Object.keys(KINDS).filter((kind) => ONLY === undefined || ONLY.includes(kind));
+  const list = Array.from({ length: RUNS }, (_, i) => ({ kind: kinds[i % kinds.length] as string, number: NUMBER === undefined ? Math.floor(i / kinds.length) : Number(NUMBER) }));
+  const mixed = new Chance(SEED, 'order').shuffled(list);
+  return (Object.keys(LABS) as LabName[]).flatMap((lab) => mixed.filter(({ kind }) => KINDS[kind]?.lab === lab));
+}
+
+test('no fault loses, repeats, changes or hangs anything', { timeout: 0 }, async () => {
+  const out = join(ROOT, '.tmp');
+  mkdirSync(out, { recursive: true });
+  const dumps = join(out, `faults-${SEED}-${process.pid}.dump`);
+  const outer = new Scope();
+  const echo = await startEchoServer();
+  outer.add(() => echo.server.close());
+  const episodes: Episode[] = [];
+  const began = performance.now();
+  let lab: { name: LabName; lab: Lab; scope: Scope } | undefined;
+  const close = async (): Promise<void> => {
+    const last = lab;
+    lab = undefined;
+    await last?.scope.end();
+  };
+  const plan = schedule();
+  try {
+    for (const { kind: name, number } of plan) {
+      const kind = KINDS[name];
+      if (kind === undefined) throw new Error(`no kind ${name}`);
+      if (lab?.name !== kind.lab) {
+        await close();
+        const scope = new Scope();
+        lab = { name: kind.lab, scope, lab: new Lab(scope, echo.port, { ...LABS[kind.lab], seed: Number(SEED) }) };
+        await lab.lab.start();
+      }
+      const current = lab.lab;
+      const episode = await runEpisode(current, name, kind, number, SEED, ({ wrong }) => current.saveDump(dumps, `${name} #${number}: ${wrong ?? ''}`));
+      episodes.push(episode);
+      const verdict = episode.wrong === undefined ? 'ok' : episode.hung ? 'HUNG' : 'FAILED';
+      say(`${String(episodes.length).padStart(4)}/${plan.length} ${name.padEnd(18)} #${number} ${episode.works.join('+').padEnd(18)} ${verdict} ${(episode.recoveryMs / 1000).toFixed(1)} s${episode.wrong === undefined ? '' : ` ${episode.wrong}`}`);
+      for (const said of process.env['FAULTS_VERBOSE'] === undefined ? [] : episode.said) say(`       said: ${said}`);
+      if (episode.wrong !== undefined) {
+        say(`     state in ${dumps}; again: npm run test:faults -- --seed ${SEED} --kinds ${name} --number ${number}`);
+        await close();
+      }
+    }
+  } finally {
+    await close();
+    await outer.end();
+  }
+  const table = rows(episodes);
+  const minutes = (performance.now() - began) / 60_000;
+  say(`\n${textTable(table)}\n\n${plan.length} runs in ${minutes.toFixed(1)} minutes, seed ${SEED}`);
+  if (WRITE !== undefined) writeTable(WRITE, `${markdownTable(table)}\n\n${plan.length} runs, seed ${SEED}, ${minutes.toFixed(0)} minutes on two cores: \`npm run test:faults -- --runs ${RUNS} --seed ${SEED}\``);
+  expect(episodes.filter(({ wrong }) => wrong !== undefined)).toEqual([]);
+});
+
+/** Replaces what is between the marks in FAULTS.md. */
+function writeTable(file: string, text: string): void {
+  const [begin, end] = ['<!-- table -->', '<!-- end of table -->'];
+  const page = readFileSync(file, 'utf8');
+  writeFileSync(file, `${page.slice(0, page.indexOf(begin) + begin.length)}\n${text}\n${page.slice(page.indexOf(end))}`);
+}

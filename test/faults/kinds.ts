@@ -1,0 +1,337 @@
+/**
+ * The faults. Each is injected while clients work; `survive` means that no client may notice more
+ * than a delay, `cut` that clients are told one true sentence and end with their code for a broken
+ * connection, and that the next login works.
+ */
+import { setTimeout as sleep } from 'node:timers/promises';
+import type { Injection } from '../../src/agent/agent.js';
+import { decodeFrame } from '../../src/protocol/decode.js';
+import { encodeFrame, encodeUnchecked, newRequestId } from '../../src/protocol/encode.js';
+import type { LegName, Verdict } from '../../src/relay/options.js';
+import { waitFor } from '../support/wait.js';
+import type { Chance } from './chance.js';
+import type { Lab } from './lab.js';
+
+export type LabName = 'sound' | 'brief' | 'c-agent' | 'csharp-agent';
+
+export interface Kind {
+  title: string;
+  outcome: 'survive' | 'cut';
+  /** Which of the labs it needs. */
+  lab: LabName;
+  /** Seconds after which a client that is affected has gone on or was told. */
+  boundSeconds: number;
+  /** What bounds it, for people. */
+  because: string;
+  /** For `cut`: what the sentence that clients show must match. */
+  sentence?: RegExp;
+  inject(lab: Lab, chance: Chance): Promise<void>;
+}
+
+/** A relogin: two tries of 6 s, a new tunnel, another try; then the start of the helper. */
+const RELOGIN = 'stall found in 1.7 s, login 0.2 to 6 s, twice, then a new tunnel';
+
+function agentFault(title: string, what: Injection, boundSeconds = 25, because = RELOGIN): Kind {
+  return {
+    title,
+    outcome: 'survive',
+    lab: 'sound',
+    boundSeconds,
+    because,
+    inject: async (lab) => {
+      await waitFor('the agent', () => lab.agent.inject(what), 15_000);
+    },
+  };
+}
+
+/** Does something to some of the frames of one leg for a while. */
+async function spoil(lab: Lab, leg: LegName, ms: number, how: (bytes: Buffer) => Verdict): Promise<void> {
+  const filter = (from: LegName, bytes: Buffer): Verdict => (from === leg && isWork(bytes) ? how(bytes) : 'pass');
+  lab.filter = filter;
+  await sleep(ms);
+  if (lab.filter === filter) lab.filter = undefined;
+}
+
+function isWork(bytes: Buffer): boolean {
+  const head = bytes.subarray(0, 200).toString('latin1');
+  return head.includes('"command');
+}
+
+/** Changes what the shell printed. */
+function changed(bytes: Buffer, change: (data: Buffer) => Buffer): Verdict {
+  const decoded = decodeFrame(bytes);
+  if (decoded.kind !== 'frame' || decoded.frame.operation !== 'command_response') return 'pass';
+  return { replace: encodeUnchecked({ ...decoded.frame, data: change(decoded.frame.data) }) };
+}
+
+const FOREIGN = [
+  '\r\nBroadcast message from root@device (pts/7):\r\n\r\nThe system is going down for maintenance;\r\n',
+  '[1]+  Done                    sleep 3\r\n',
+  '\u001b[31mkernel: eth0: link down\u001b[0m\r\n',
+  ':AAAA;', ':', ';', 'Last login: never\r\n', '\ufffd', '\u0007',
+];
+
+async function killAll(pids: readonly number[], signal: NodeJS.Signals): Promise<void> {
+  for (const pid of pids) {
+    try {
+      process.kill(pid, signal);
+    } catch {
+      // It has ended.
+    }
+  }
+}
+
+async function stopFor(lab: Lab, kind: 'daemon' | 'front', ms: number): Promise<void> {
+  const pids = await lab.pids(kind);
+  await killAll(pids, 'SIGSTOP');
+  await sleep(ms);
+  await killAll(pids, 'SIGCONT');
+}
+
+/** Kinds of which several may strike at once. */
+const COMBINED = [
+  'silent-death', 'stall', 'stall-for-good', 'session-killed', 'disconnect-frame', 'device-drop', 'source-drop', 'output-dropped',
+  'commands-dropped', 'output-garbled', 'foreign-text', 'front-killed', 'slow-device', 'agent-freeze',
+] as const;
+
+export const KINDS: Readonly<Record<string, Kind>> = {
+  'none': {
+    title: 'no fault (the clients themselves)', outcome: 'survive', lab: 'sound', boundSeconds: 5, because: 'nothing to wait for',
+    inject: async () => {},
+  },
+  'silent-death': agentFault('the SSH leg dies and nothing says so', 'silent-death'),
+  'stall': agentFault('output is held until the next input', 'stall'),
+  'stall-for-good': agentFault('output is held for good', 'stall-for-good'),
+  'session-killed': {
+    ...agentFault('the device’s sshd session is killed', 'kill-session'),
+    inject: async (lab) => {
+      await killAll(await lab.pids('sshd'), 'SIGKILL');
+    },
+  },
+  'shell-ended': agentFault('the login shell ends (408)', 'end-shell'),
+  'disconnect-frame': {
+    ...agentFault('a `disconnect` frame', 'kill-session', 30, 'the device leg is given 3 s to return; then as a stall'),
+    inject: async (lab, chance) => {
+      const frame = { operation: 'disconnect', requestId: newRequestId(), status: chance.pick(['408', '400', '1000', '500']), message: 'injected' } as const;
+      await spoil(lab, 'device', 3000, () => {
+        lab.filter = undefined;
+        return { replace: encodeFrame(frame) };
+      });
+    },
+  },
+  'device-drop': {
+    ...agentFault('the device’s WebSocket drops', 'drop-ws', 30, 'the agent’s own reconnection (1 to 10 s a try), then a login'),
+    inject: async (lab, chance) => {
+      await waitFor('the device leg', () => (chance.between(0, 1) < 0.5 ? lab.relay.drop('device') : lab.agent.inject('drop-ws')), 15_000);
+    },
+  },
+  'agent-crash': agentFault('the agent crashes and restarts with the same token', 'crash', 30, 'the restart (here 3 s), then a login'),
+  'agent-freeze': {
+    ...agentFault('the agent stands still for 1 to 6 s', 'freeze', 40, 'the freeze, then as a stall'),
+    inject: async (lab, chance) => {
+      const ms = chance.between(1000, 6000);
+      await waitFor('the agent', () => lab.agent.inject('freeze', { ms }), 15_000);
+      await sleep(ms);
+    },
+  },
+  'source-drop': {
+    ...agentFault('the bridge’s WebSocket drops', 'drop-ws', 45, 'the reconnection (1 s, doubling to 30 s while it keeps failing), then a login'),
+    inject: async (lab) => {
+      await waitFor('the source leg', () => lab.relay.drop('source'), 35_000);
+    },
+  },
+  'relay-restart': {
+    ...agentFault('the platform restarts (both WebSockets, down 0.2 to 2 s)', 'drop-ws', 60, 'both reconnections, then a login'),
+    inject: async (lab, chance) => {
+      await lab.relay.close();
+      await sleep(chance.between(200, 2000));
+      await lab.startRelay();
+    },
+  },
+  'blackout': {
+    ...agentFault('the network loses everything for 0.5 to 5 s', 'stall', 40, 'the blackout, then as a stall'),
+    inject: async (lab, chance) => {
+      lab.filter = () => 'drop';
+      await sleep(chance.between(500, 5000));
+      lab.filter = undefined;
+    },
+  },
+  'slow-network': {
+    ...agentFault('the network gets 0.2 to 0.6 s slower each way for 3 s', 'stall', 40, 'the delay; logins in vain double the patience'),
+    inject: async (lab, chance) => {
+      const delayMs = chance.between(200, 600);
+      lab.filter = () => ({ delayMs });
+      await sleep(3000);
+      lab.filter = undefined;
+    },
+  },
+  'output-dropped': {
+    ...agentFault('output frames are lost', 'stall'),
+    inject: async (lab, chance) => {
+      const rate = chance.pick([0.05, 0.3, 0.8]);
+      await spoil(lab, 'device', chance.between(300, 2500), () => (chance.between(0, 1) < rate ? 'drop' : 'pass'));
+    },
+  },
+  'commands-dropped': {
+    ...agentFault('command frames are lost', 'stall'),
+    inject: async (lab, chance) => {
+      const rate = chance.pick([0.05, 0.3, 0.8]);
+      await spoil(lab, 'source', chance.between(300, 2500), () => (chance.between(0, 1) < rate ? 'drop' : 'pass'));
+    },
+  },
+  'output-garbled': {
+    ...agentFault('bytes of output change', 'stall'),
+    inject: async (lab, chance) => {
+      await spoil(lab, 'device', chance.between(300, 2500), (bytes) => (chance.between(0, 1) < 0.3 ? changed(bytes, (data) => {
+        const copy = Buffer.from(data);
+        for (let n = chance.whole(1, 8); n > 0 && copy.length > 0; n -= 1) copy[chance.whole(0, copy.length - 1)] = chance.whole(32, 126);
+        return copy;
+      }) : 'pass'));
+    },
+  },
+  'output-cut': {
+    ...agentFault('slices of output are lost (NUL, fragments)', 'stall'),
+    inject: async (lab, chance) => {
+      await spoil(lab, 'device', chance.between(300, 2500), (bytes) => (chance.between(0, 1) < 0.3 ? changed(bytes, (data) => {
+        const from = chance.whole(0, data.length);
+        return Buffer.concat([data.subarray(0, from), data.subarray(chance.whole(from, data.length))]);
+      }) : 'pass'));
+    },
+  },
+  'output-duplicated': {
+    ...agentFault('output frames come twice', 'stall'),
+    inject: async (lab, chance) => {
+      for (let n = chance.whole(3, 30); n > 0; n -= 1) {
+        lab.agent.inject(chance.pick(['duplicate-next-output', 'duplicate-next-output', 'drop-next-output']));
+        await sleep(chance.between(10, 80));
+      }
+    },
+  },
+  'foreign-text': {
+    ...agentFault('foreign text appears in the terminal', 'stall'),
+    inject: async (lab, chance) => {
+      await spoil(lab, 'device', chance.between(300, 2500), (bytes) => (chance.between(0, 1) < 0.3 ? changed(bytes, (data) => {
+        const at = chance.pick([0, data.length, chance.whole(0, data.length)]);
+        return Buffer.concat([data.subarray(0, at), Buffer.from(chance.pick(FOREIGN)), data.subarray(at)]);
+      }) : 'pass'));
+    },
+  },
+  'deadlock': {
+    ...agentFault('the shell ends, the agent hangs, and is restarted after 2 to 8 s', 'deadlock', 60, 'the agent’s restart, then the next try (at most 15 s later)'),
+    inject: async (lab, chance) => {
+      await waitFor('the agent', () => lab.agent.inject('deadlock'), 15_000);
+      lab.agent.inject(chance.pick(['end-shell', 'silent-death']));
+      await sleep(chance.between(2000, 8000));
+      await waitFor('the agent', () => lab.agent.inject('crash'), 15_000);
+    },
+  },
+  'sshd-down': {
+    ...agentFault('the device’s sshd is down for 1 to 4 s, sessions included', 'kill-session', 45, 'refusals of a credential that worked before are tried again'),
+    inject: async (lab, chance) => {
+      await lab.stopSshd();
+      await sleep(chance.between(1000, 4000));
+      await lab.startSshd();
+    },
+  },
+  'front-killed': {
+    ...agentFault('the helper’s front is killed', 'stall'),
+    inject: async (lab) => {
+      await killAll(await lab.pids('front'), 'SIGKILL');
+    },
+  },
+  'slow-device': {
+    ...agentFault('the helper is stopped for 0.3 to 5 s', 'stall', 40, 'the stop, then as a stall'),
+    inject: async (lab, chance) => {
+      await stopFor(lab, 'daemon', chance.between(300, 5000));
+    },
+  },
+  'bridge-paused': {
+    ...agentFault('the bridge is stopped for 1 to 5 s', 'stall', 40, 'the stop'),
+    inject: async (lab, chance) => {
+      const { pid } = lab.bridge;
+      process.kill(pid, 'SIGSTOP');
+      await sleep(chance.between(1000, 5000));
+      process.kill(pid, 'SIGCONT');
+    },
+  },
+  'clock-jump': {
+    ...agentFault('the bridge’s clock jumps by an hour, or a day, either way', 'stall'),
+    inject: async (lab, chance) => {
+      lab.jumpClock(chance.pick([-86_400_000, -3_600_000, -30_000, 30_000, 3_600_000, 86_400_000]));
+    },
+  },
+  'many': {
+    ...agentFault('three to five of the above within 2 s', 'stall', 60, 'the slowest of them'),
+    inject: async (lab, chance) => {
+      const several = chance.shuffled(COMBINED).slice(0, chance.whole(3, 5));
+      await Promise.all(several.map(async (name) => {
+        await sleep(chance.between(0, 2000));
+        await KINDS[name]?.inject(lab, chance);
+      }));
+    },
+  },
+  'wild-agent': {
+    ...agentFault('the stock C agent, its faults thirty times as frequent', 'stall', 60, 'several relogins in a row'),
+    lab: 'c-agent',
+    inject: async () => {},
+  },
+  'wrong-order': {
+    ...agentFault('frames change places both ways (C# agent)', 'stall', 60),
+    lab: 'csharp-agent',
+    inject: async () => {},
+  },
+  'csharp-source-drop': {
+    ...agentFault('the bridge’s WebSocket drops (C# agent, which ignores a second connect)', 'drop-ws', 45, 'the reconnection; the session goes on'),
+    lab: 'csharp-agent',
+    inject: async (lab) => {
+      await waitFor('the source leg', () => lab.relay.drop('source'), 35_000);
+    },
+  },
+  'daemon-killed': {
+    ...agentFault('the helper itself is killed', 'stall'),
+    outcome: 'cut',
+    sentence: /helper/i,
+    inject: async (lab) => {
+      await killAll(await lab.pids('daemon'), 'SIGKILL');
+    },
+  },
+  'device-reboot': {
+    ...agentFault('the device reboots (everything on it is killed, agent and sshd are back after 2 s)', 'crash', 60, 'the reboot, then a login'),
+    outcome: 'cut',
+    sentence: /helper/i,
+    inject: async (lab) => {
+      lab.agent.inject('crash');
+      await lab.stopSshd();
+      await killAll((await lab.processes()).map(({ pid }) => pid), 'SIGKILL');
+      await sleep(2000);
+      await lab.startSshd();
+    },
+  },
+  'bridge-sigterm': {
+    ...agentFault('the bridge gets SIGTERM and is started again', 'stall', 15, '--drain (5 s here), then 10 s for the end'),
+    outcome: 'cut',
+    sentence: /shutting down/,
+    inject: async (lab) => {
+      const before = lab.bridge;
+      before.child.kill('SIGTERM');
+      await waitFor('the end of the bridge', () => !before.running, 20_000);
+      const status = (await before.done).status;
+      if (status !== 0) throw new Error(`the bridge ended with ${status} after SIGTERM`);
+      await lab.expectCleanDevice('after SIGTERM', 3000);
+      await lab.startBridge();
+    },
+  },
+  'bridge-sigkill': {
+    ...agentFault('the bridge is killed and started again', 'stall', 10, 'the client sees its TCP connection close at once'),
+    outcome: 'cut',
+    lab: 'brief',
+    inject: async (lab) => {
+      const before = lab.bridge;
+      const orphans = (await lab.processes()).filter(({ kind }) => kind !== 'sshd');
+      before.kill('SIGKILL');
+      await before.exited;
+      await lab.startBridge();
+      lab.expectGone(orphans);
+    },
+  },
+};
