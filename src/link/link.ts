@@ -17,7 +17,7 @@ export interface LinkUser {
 /** Bytes the WebSocket may hold before we wait for it. */
 const CARRIER_BACKLOG_BYTES = 256 * 1024;
 /** Room for one ACK with all its ranges in each frame. */
-const ACK_CHARS = 180;
+const ACK_CHARS = 560;
 /** Frame sizes in characters: whole frames while they arrive, small ones where large ones are lost. */
 const SMALL_FRAME_CHARS = 1_200;
 /** Acknowledged bytes after which a path that lost frames is tried with larger ones again. */

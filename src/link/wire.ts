@@ -14,9 +14,11 @@ export const FLAG_REPLY = 1;
 /** Most characters of one packet; longer pieces are dropped. */
 export const PACKET_LIMIT_CHARS = 16_384;
 /** Most ranges in one ACK. */
-export const ACK_RANGES = 8;
+export const ACK_RANGES = 32;
 /** Bytes beyond the next needed offset that a receiver holds; later ones are dropped. */
 export const REASSEMBLY_LIMIT_BYTES = 8 * 1024 * 1024;
+/** Separate pieces among them: a whole window of the smallest packets that the helper sends, twice. */
+export const REASSEMBLY_LIMIT_PIECES = 16_384;
 export const TAG_BYTES = 4;
 export const KEY_BYTES = 8;
 export const SECRET_BYTES = 32;

@@ -20,7 +20,7 @@ ACK_DELAY = .02
 RTO_START, RTO_LEAST, RTO_MOST, RTO_MARGIN = 1., .3, 30., .2
 # Bytes beyond the next needed one that are kept for reassembly.
 REASSEMBLY_LIMIT = 8388608
-RANGES_MOST = 8
+RANGES_MOST = 32
 
 
 def u48(n):
@@ -170,16 +170,10 @@ class Link(object):
         moved = recv > self.una
         del self.out[:recv - self.una]
         self.una, self.best, self.sacks = recv, pn, sacks
-        # With all ranges in use nothing is known of the bytes beyond the last one.
-        edge = sacks[-1][1] if len(sacks) >= RANGES_MOST else self.next
-        good, loss, kept = 0, False, []
+        good, loss = 0, False
         while self.flight and self.flight[0][0] <= pn:
-            one = self.flight.popleft()
-            number, s, e, sent, asked = one
+            number, s, e, sent, asked = self.flight.popleft()
             holes = self.holes(s, e)
-            if holes and holes[-1][1] > edge:
-                kept.append(one)
-                continue
             moved = True
             self.flying -= e - s
             good += e - s
@@ -190,7 +184,6 @@ class Link(object):
                 loss = loss or number > self.recover
             if asked and number == pn:
                 self.sample(now - sent)
-        self.flight.extendleft(reversed(kept))
         if self.una == self.next:
             self.flight.clear()
             self.flying = 0

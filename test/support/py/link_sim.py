@@ -175,7 +175,7 @@ def acks(scope, seed):
     link.feed(peer.packet(struct.pack('>BBHIIB', 2, 0, 0, 3, 1, 0)), 7.)
     found['ackOfAck'] = read(link.pull(99., 9999))
     found['idle'] = link.due()
-    for n in range(12):
+    for n in range(40):
         link.feed(data(20 + n, 100 + 10 * n, b'.'), 100.)
     found['ranges'] = len(read(link.pull(100., 9999))[0]['ranges']) // 2
     return found

@@ -143,7 +143,7 @@ class Peer(object):
                     ranges[-1][1] = max(e, ranges[-1][1])
                 else:
                     ranges.append([s, e])
-            ranges = ranges[:8]
+            ranges = ranges[:32]
             self.put(self.packet(struct.pack('>BBHIIB', 2, int(self.reply), self.recv >> 32, self.recv & 0xffffffff, self.seen, len(ranges))
                      + b''.join(struct.pack('>HIHI', s >> 32, s & 0xffffffff, e >> 32, e & 0xffffffff) for s, e in ranges)))
             self.counts['acks'] += 1

@@ -42,7 +42,7 @@ describe.skipIf(PYTHON === undefined)('the link of the python helper', () => {
       reply: [ack(7, 8, [20, 23, 30, 33])],
       ackOfAck: [],
       idle: null,
-      ranges: 8,
+      ranges: 32,
     });
   });
 
