@@ -1,5 +1,6 @@
 import { pino, type Logger } from 'pino';
 import pretty from 'pino-pretty';
+import { visible } from './words.js';
 
 /** The one logging interface of the project: `log.info({ fields }, 'sentence')`. */
 export type Log = Logger;
@@ -10,7 +11,30 @@ export const LOG_FORMATS = ['text', 'json'] as const;
 export type LogFormat = (typeof LOG_FORMATS)[number];
 
 /** Field names whose values never reach a log, at the top level or one level down. */
-const SECRET_FIELDS = ['password', 'token', 'secret', 'credential', 'data', 'passphrase'];
+const SECRET_FIELDS = [
+  ...['password', 'token', 'secret', 'credential', 'data', 'passphrase', 'authorization'],
+  ...['tunnel_access_token', 'source_token', 'device_token'],
+];
+
+/** Lines of a stack are lines; everywhere else a line end is a peer's attempt to write a line of the log. */
+const MANY_LINES = 'stack';
+
+/** JSON has escaped the C0 controls already; C1 ones and marks of direction it leaves. */
+function safeJson(line: string): string {
+  return `${visible(line.slice(0, -1))}\n`;
+}
+
+/** The pretty printer shows strings as they are: they must be harmless before it sees them. */
+function safeText(line: string): string {
+  const clean = (key: string, value: unknown): unknown => {
+    if (typeof value === 'object' && value !== null && !Array.isArray(value)) {
+      return Object.fromEntries(Object.entries(value).map(([name, item]) => [visible(name), item]));
+    }
+    if (typeof value !== 'string') return value;
+    return key === MANY_LINES ? value.split('\n').map(visible).join('\n') : visible(value);
+  };
+  return `${JSON.stringify(JSON.parse(line, clean))}\n`;
+}
 
 /**
  * A logger that writes to standard error. Standard output belongs to what a command prints.
@@ -19,7 +43,8 @@ const SECRET_FIELDS = ['password', 'token', 'secret', 'credential', 'data', 'pas
 export function createLog(options: { level: LogLevel; format: LogFormat }): Log {
   const redact = { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: '[secret]' };
   if (options.format === 'json') {
-    return pino({ level: options.level, redact, base: null }, pino.destination({ dest: 2, sync: true }));
+    const hooks = { streamWrite: safeJson };
+    return pino({ level: options.level, redact, base: null, hooks }, pino.destination({ dest: 2, sync: true }));
   }
   const stream = pretty({
     destination: 2,
@@ -29,7 +54,7 @@ export function createLog(options: { level: LogLevel; format: LogFormat }): Log 
     ignore: 'pid,hostname',
     singleLine: true,
   });
-  return pino({ level: options.level, redact, base: null }, stream);
+  return pino({ level: options.level, redact, base: null, hooks: { streamWrite: safeText } }, stream);
 }
 
 /** A logger that says nothing, for tests and for parts used as a library. */

@@ -1,6 +1,7 @@
 /** What a person or a script reads on standard error when a command fails: built here alone. */
 import type { Fault } from '../base/errors.js';
 import type { LogFormat } from '../base/log.js';
+import { visible } from '../base/words.js';
 
 /** Deepest chain of causes that is shown. */
 const CAUSES = 5;
@@ -13,7 +14,7 @@ export function faultText(fault: Fault, format: LogFormat): string {
   if (format === 'json') {
     return `${JSON.stringify({ level: 60, time: Date.now(), code: fault.code, msg: fault.message, ...(fault.code === 'INTERNAL' ? { stack: stacks(fault) } : {}) })}\n`;
   }
-  const line = `iotda-ssh: ${fault.message}\n`;
+  const line = `iotda-ssh: ${visible(fault.message)}\n`;
   if (fault.code !== 'INTERNAL') return line;
   return `${line}This is a defect of iotda-ssh. Please report it with these lines:\n${stacks(fault)}\n`;
 }
