@@ -147,6 +147,11 @@ export class PacketReader {
       }
       const start = piece.lastIndexOf(PACKET_START);
       if (start < 0) continue;
+      // The whole packet with its end mark, which is not part of the piece.
+      if (piece.length - start >= PACKET_LIMIT_CHARS) {
+        this.damaged += 1;
+        continue;
+      }
       const packet = parsePacket(Buffer.from(piece.toString('latin1', start + 1), 'base64'), this.#key);
       if (packet === undefined) this.damaged += 1;
       else take(packet);

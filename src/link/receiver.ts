@@ -1,5 +1,5 @@
 import type { Range } from './packet.js';
-import { REASSEMBLY_LIMIT_BYTES } from './wire.js';
+import { REASSEMBLY_LIMIT_BYTES, REASSEMBLY_LIMIT_PIECES } from './wire.js';
 
 /** True when packet number a was used after b (modulo 2^32). */
 export function pnAfter(a: number, b: number): boolean {
@@ -11,7 +11,7 @@ export type Arrival = 'in-order' | 'gap' | 'repeat';
 
 /**
  * Puts the stream together: every byte once, in order. Holds at most REASSEMBLY_LIMIT_BYTES of
- * bytes that came before their turn.
+ * bytes that came before their turn, in at most REASSEMBLY_LIMIT_PIECES.
  */
 export class Receiver {
   /** The next offset needed. */
@@ -71,6 +71,8 @@ export class Receiver {
   #keep(start: number, payload: Buffer): void {
     const end = start + payload.length;
     if (end > this.recv + REASSEMBLY_LIMIT_BYTES) return;
+    // What is not kept comes again. The bound is for a device that sends every other byte.
+    if (this.#early.length >= REASSEMBLY_LIMIT_PIECES) return;
     let index = this.#early.length;
     while (index > 0 && (this.#early[index - 1]?.start ?? 0) >= start) index -= 1;
     const before = this.#early[index - 1];
@@ -79,7 +81,9 @@ export class Receiver {
       const next = this.#early[index];
       const to = next === undefined ? end : Math.min(end, next.start);
       if (to > from) {
-        const bytes = payload.subarray(from - start, to - start);
+        const part = payload.subarray(from - start, to - start);
+        // A view would keep the whole packet in memory for the few bytes of it that were new.
+        const bytes = part.length === payload.length ? part : Buffer.from(part);
         this.#early.splice(index, 0, { start: from, bytes });
         this.#earlyBytes += bytes.length;
         index += 1;
