@@ -1,15 +1,22 @@
 import type { Fault } from '../base/errors.js';
 import type { Channel, ChannelEvents, WindowSize } from './device.js';
 import { encodeMessage, header } from './message.js';
-import { CREDIT_TO_DEVICE_BYTES, CREDIT_TO_BRIDGE_BYTES, HEADER_BYTES, MSG, SLICE_BYTES } from './wire.js';
+import { CREDIT_MOST_BYTES, CREDIT_TO_DEVICE_BYTES, CREDIT_TO_BRIDGE_BYTES, HEADER_BYTES, MSG, SLICE_BYTES } from './wire.js';
 
 /** Input held for the device before write() asks the caller to wait; a caller that goes on is its own fault. */
 const QUEUE_LIMIT_BYTES = 256 * 1024;
+
+/** What the device says of a channel at most once. */
+export type Milestone = 'opened' | 'outcome' | 'eof';
 
 /** What a channel needs from its mux. */
 export interface ChannelHost {
   /** Queues a control message ahead of all data. */
   control(message: Buffer): void;
+  /** The same for what a client may ask for without end; false when it was dropped. */
+  signal(message: Buffer): boolean;
+  /** The same, in place of an earlier size that still waits. */
+  resize(channel: number, message: Buffer): void;
   /** There is data to send on some channel. */
   ready(channel: MuxChannel): void;
   forget(channel: number): void;
@@ -27,7 +34,11 @@ export class MuxChannel implements Channel {
   #eofSent = false;
   #closing = false;
   #done = false;
+  #stopped = false;
+  readonly #said = new Set<Milestone>();
   #sendCredit = CREDIT_TO_BRIDGE_BYTES;
+  /** What the device may have on its way and in our hands together. */
+  #window = CREDIT_TO_DEVICE_BYTES;
   #granted = CREDIT_TO_DEVICE_BYTES;
   #consumed = 0;
 
@@ -60,7 +71,12 @@ export class MuxChannel implements Channel {
 
   consumed(bytes: number): void {
     this.#consumed += bytes;
-    if (this.#done || this.#consumed < CREDIT_TO_DEVICE_BYTES / 4) return;
+    if (this.#done || this.#consumed < this.#window / 4) return;
+    // All that came is gone again: the window limits the device, and not our reader.
+    if (this.#granted + this.#consumed === this.#window && this.#window < CREDIT_MOST_BYTES) {
+      this.#consumed += this.#window;
+      this.#window *= 2;
+    }
     const credit = Buffer.allocUnsafe(4);
     credit.writeUInt32BE(this.#consumed);
     this.#granted += this.#consumed;
@@ -72,15 +88,17 @@ export class MuxChannel implements Channel {
     const payload = Buffer.allocUnsafe(8);
     const numbers = [size.cols, size.rows, size.widthPx, size.heightPx];
     numbers.forEach((n, i) => payload.writeUInt16BE(Math.max(0, Math.min(n, 0xffff)), i * 2));
-    this.#control(MSG.RESIZE, payload);
+    if (!this.#over) this.#host.resize(this.id, encodeMessage(MSG.RESIZE, this.id, payload));
   }
 
   signal(name: string): void {
-    this.#control(MSG.SIGNAL, Buffer.from(name));
+    if (!this.#over) this.#host.signal(encodeMessage(MSG.SIGNAL, this.id, Buffer.from(name)));
   }
 
   closeOutput(): void {
-    this.#control(MSG.STOP);
+    if (this.#over || this.#stopped) return;
+    this.#stopped = true;
+    this.#host.control(encodeMessage(MSG.STOP, this.id));
   }
 
   close(): void {
@@ -91,9 +109,15 @@ export class MuxChannel implements Channel {
     this.#host.control(encodeMessage(MSG.CLOSE, this.id));
   }
 
-  #control(type: number, payload?: Buffer): void {
-    if (this.#done || this.#closing) return;
-    this.#host.control(encodeMessage(type, this.id, payload));
+  get #over(): boolean {
+    return this.#done || this.#closing;
+  }
+
+  /** True the first time. A device that repeats itself would else fill the client's queue. */
+  once(milestone: Milestone): boolean {
+    if (this.#said.has(milestone)) return false;
+    this.#said.add(milestone);
+    return true;
   }
 
   /** True when slice() has something to give. */
@@ -155,10 +179,15 @@ export class MuxChannel implements Channel {
 
   finish(fault: Fault | undefined): void {
     if (this.#done) return;
+    this.drop();
+    this.#events.closed(fault);
+  }
+
+  /** Nothing more goes either way. */
+  drop(): void {
     this.#done = true;
     this.#queue = [];
     this.#queued = 0;
     this.#host.forget(this.id);
-    this.#events.closed(fault);
   }
 }

@@ -19,6 +19,9 @@ export function encodeMessage(type: number, channel: number, payload: Buffer | s
   return Buffer.concat([header(type, channel, body.length), body]);
 }
 
+/** Pieces of an unfinished message kept apart before they are joined: a device may send it byte by byte. */
+const PIECES_LIMIT = 1024;
+
 /** Cuts the link's byte stream into messages; holds at most one message between calls. */
 export class MessageReader {
   #chunks: Buffer[] = [];
@@ -29,6 +32,7 @@ export class MessageReader {
   push(bytes: Buffer, take: (message: Message) => void): void {
     this.#chunks.push(bytes);
     this.#held += bytes.length;
+    if (this.#chunks.length > PIECES_LIMIT) this.#chunks = [Buffer.concat(this.#chunks)];
     while (this.#held >= this.#needed) {
       const all = this.#chunks.length === 1 ? (this.#chunks[0] as Buffer) : Buffer.concat(this.#chunks);
       let at = 0;
@@ -49,11 +53,16 @@ export class MessageReader {
         }
         const start = at + HEADER_BYTES;
         at = start + length;
-        take({ type, channel: all.readUInt32BE(start - 4), payload: all.subarray(start, at) });
+        take({ type, channel: all.readUInt32BE(start - 4), payload: unpinned(all.subarray(start, at), all) });
       }
       const rest = all.subarray(at);
       this.#chunks = rest.length > 0 ? [rest] : [];
       this.#held = rest.length;
     }
   }
+}
+
+/** A view of a large buffer that may wait long in a queue would keep all of it: small ones are copied. */
+function unpinned(part: Buffer, whole: Buffer): Buffer {
+  return part.length * 2 < whole.length ? Buffer.from(part) : part;
 }

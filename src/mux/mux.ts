@@ -1,10 +1,11 @@
 import { Fault, toFault } from '../base/errors.js';
+import { peerWords } from '../base/words.js';
 import type { LinkUser } from '../link/link.js';
 import { MuxChannel, type ChannelHost } from './channel.js';
 import type { Channel, ChannelEvents, Listener, ListenerEvents, ListenRequest, OpenRequest } from './device.js';
 import { encodeMessage, MessageReader, type Message } from './message.js';
-import { inflate, number, parseJson, parseOutcome, parseRefusal, text } from './parse.js';
-import { DEVICE_CHANNEL_BIT, HEADER_BYTES, MSG } from './wire.js';
+import { inflate, number, parseJson, parseOutcome, parsePath, parsePeer, parsePort, parseRefusal } from './parse.js';
+import { DEVICE_CHANNEL_BIT, HEADER_BYTES, MSG, OPEN_LIMIT_BYTES } from './wire.js';
 
 /** What the mux needs from below, and whom it tells. */
 export interface MuxHost {
@@ -19,10 +20,16 @@ export interface MuxHost {
 const MIN_SLICE_BYTES = 64;
 /** Channels open at once on one device; more are refused. */
 const CHANNEL_LIMIT = 1024;
+/** Bytes of control messages that wait for a link that takes nothing, before channels are refused. */
+const CONTROL_LIMIT_BYTES = 32 * 1024 * 1024;
+/** Their number, before signals are dropped and a device that provokes answers is cut off. */
+const CONTROL_LIMIT = 8192;
 
 interface OpenListener {
   events: ListenerEvents;
   request: ListenRequest;
+  /** The device said where it listens; it says so once. */
+  listening: boolean;
 }
 
 /** Many channels over the link's one byte stream (PROTOCOL-DEVICE.md sections 3 and 4). */
@@ -32,6 +39,10 @@ export class Mux implements LinkUser, ChannelHost {
   readonly #channels = new Map<number, MuxChannel>();
   readonly #listeners = new Map<number, OpenListener>();
   #control: Buffer[] = [];
+  #controlBytes = 0;
+  /** The newest window size of each channel, sent behind all else that waits. */
+  readonly #resizes = new Map<number, Buffer>();
+  #introduced = false;
   /** A control message larger than the room it found. */
   #remainder: Buffer | undefined;
   /** Channels with something to send, in turn. */
@@ -49,28 +60,38 @@ export class Mux implements LinkUser, ChannelHost {
 
   open(request: OpenRequest, events: ChannelEvents, extra: Record<string, unknown> = {}): Channel {
     const channel = new MuxChannel(this.#nextChannel++, this, events);
-    if (this.#dead !== undefined || this.#channels.size >= CHANNEL_LIMIT) {
-      const message = this.#dead?.message ?? `This device has ${String(CHANNEL_LIMIT)} channels open; close some first.`;
+    const message = encodeMessage(MSG.OPEN, channel.id, JSON.stringify({ ...openJson(request), ...extra }));
+    const problem = this.#dead?.message ?? this.#noRoomFor(message);
+    if (problem !== undefined) {
+      channel.drop();
       queueMicrotask(() => {
-        events.refused({ code: 'resource', message });
+        events.refused({ code: 'resource', message: problem });
       });
       return channel;
     }
     this.#channels.set(channel.id, channel);
-    this.control(encodeMessage(MSG.OPEN, channel.id, JSON.stringify({ ...openJson(request), ...extra })));
+    this.control(message);
     return channel;
+  }
+
+  #noRoomFor(message: Buffer): string | undefined {
+    if (this.#channels.size + this.#listeners.size >= CHANNEL_LIMIT) return `This device has ${String(CHANNEL_LIMIT)} channels open; close some first.`;
+    if (message.length > HEADER_BYTES + OPEN_LIMIT_BYTES) return 'The command and its environment are longer than the device takes.';
+    if (this.#controlBytes + message.length > CONTROL_LIMIT_BYTES) return 'The device takes nothing at the moment; try again later.';
+    return undefined;
   }
 
   listen(request: ListenRequest, events: ListenerEvents): Listener & { id: number } {
     const id = this.#nextChannel++;
-    if (this.#dead !== undefined) {
-      const { message } = this.#dead;
+    const message = encodeMessage(MSG.OPEN, id, JSON.stringify(listenJson(request)));
+    const problem = this.#dead?.message ?? this.#noRoomFor(message);
+    if (problem !== undefined) {
       queueMicrotask(() => {
-        events.refused({ code: 'resource', message });
+        events.refused({ code: 'resource', message: problem });
       });
     } else {
-      this.#listeners.set(id, { events, request });
-      this.control(encodeMessage(MSG.OPEN, id, JSON.stringify(listenJson(request))));
+      this.#listeners.set(id, { events, request, listening: false });
+      this.control(message);
     }
     return {
       id,
@@ -88,7 +109,22 @@ export class Mux implements LinkUser, ChannelHost {
   // --- towards the link
 
   control(message: Buffer): void {
+    if (this.#dead !== undefined) return;
     this.#control.push(message);
+    this.#controlBytes += message.length;
+    this.#host.wake();
+  }
+
+  /** False when too much waits already. */
+  signal(message: Buffer): boolean {
+    if (this.#control.length >= CONTROL_LIMIT) return false;
+    this.control(message);
+    return true;
+  }
+
+  resize(channel: number, message: Buffer): void {
+    if (this.#dead !== undefined) return;
+    this.#resizes.set(channel, message);
     this.#host.wake();
   }
 
@@ -101,15 +137,19 @@ export class Mux implements LinkUser, ChannelHost {
     const known = this.#channels.get(channel);
     if (known !== undefined) this.#turn.delete(known);
     this.#channels.delete(channel);
+    this.#resizes.delete(channel);
   }
 
   pull(max: number): Buffer | undefined {
     const parts: Buffer[] = [];
     let room = max;
+    for (const message of this.#resizes.values()) this.control(message);
+    this.#resizes.clear();
     for (;;) {
       const next = this.#remainder ?? this.#control.shift();
-      this.#remainder = undefined;
       if (next === undefined) break;
+      if (this.#remainder === undefined) this.#controlBytes -= next.length;
+      this.#remainder = undefined;
       parts.push(next.subarray(0, room));
       if (next.length > room) {
         this.#remainder = next.subarray(room);
@@ -145,7 +185,7 @@ export class Mux implements LinkUser, ChannelHost {
   }
 
   bye(reason: string): void {
-    this.#end(new Fault('DEVICE_LOST', `The helper on the device ended: ${reason.replaceAll(/[^\x20-\x7e]/g, '?')}.`));
+    this.#end(new Fault('DEVICE_LOST', `The helper on the device ended: ${peerWords(reason)}.`));
   }
 
   #end(fault: Fault): void {
@@ -157,7 +197,9 @@ export class Mux implements LinkUser, ChannelHost {
   fail(fault: Fault): void {
     this.#dead ??= fault;
     this.#control = [];
+    this.#controlBytes = 0;
     this.#remainder = undefined;
+    this.#resizes.clear();
     for (const channel of [...this.#channels.values()]) channel.finish(fault);
     for (const listener of this.#listeners.values()) listener.events.closed(fault);
     this.#listeners.clear();
@@ -166,7 +208,8 @@ export class Mux implements LinkUser, ChannelHost {
   #take(message: Message): void {
     const { type, payload } = message;
     if (type === MSG.INFO && message.channel === 0) {
-      this.#host.info(parseJson(payload, 'its introduction'));
+      if (!this.#introduced) this.#host.info(parseJson(payload, 'its introduction'));
+      this.#introduced = true;
       return;
     }
     if (type === MSG.OPEN) {
@@ -182,10 +225,11 @@ export class Mux implements LinkUser, ChannelHost {
     if (channel === undefined) return;
     switch (type) {
       case MSG.OPENED:
-        channel.events.opened();
+        if (channel.once('opened')) channel.events.opened();
         return;
       case MSG.REFUSED:
-        this.forget(channel.id);
+        if (!channel.once('opened')) return;
+        channel.drop();
         channel.events.refused(parseRefusal(payload));
         return;
       case MSG.DATA:
@@ -204,13 +248,13 @@ export class Mux implements LinkUser, ChannelHost {
         if (payload.length === 4) channel.onCredit(payload.readUInt32BE());
         return;
       case MSG.EXIT:
-        channel.events.outcome(parseOutcome(payload));
+        if (channel.once('outcome')) channel.events.outcome(parseOutcome(payload));
         return;
       case MSG.EOF:
-        channel.events.eof();
+        if (channel.once('eof')) channel.events.eof();
         return;
       case MSG.CLOSE:
-        channel.finish(payload.length > 0 ? new Fault('DEVICE_LOST', payload.toString()) : undefined);
+        channel.finish(closingFault(payload));
     }
   }
 
@@ -226,18 +270,20 @@ export class Mux implements LinkUser, ChannelHost {
     };
     switch (message.type) {
       case MSG.OPENED: {
+        if (listener.listening) return;
+        listener.listening = true;
         const json = parseJson(message.payload, 'a listener');
-        const where = listener.request.kind === 'tcp' ? { port: number(json, 'port') } : { path: Buffer.from(text(json, 'path'), 'latin1') };
-        listener.events.listening(where);
+        listener.events.listening(listener.request.kind === 'tcp' ? { port: parsePort(json) } : { path: parsePath(json) });
         return;
       }
       case MSG.REFUSED:
+        if (listener.listening) return;
         gone();
         listener.events.refused(parseRefusal(message.payload));
         return;
       case MSG.CLOSE:
         gone();
-        listener.events.closed(message.payload.length > 0 ? new Fault('DEVICE_LOST', message.payload.toString()) : undefined);
+        listener.events.closed(closingFault(message.payload));
     }
   }
 
@@ -248,13 +294,20 @@ export class Mux implements LinkUser, ChannelHost {
       throw new Fault('PROTOCOL', "The device's helper opened a channel under a number that is not its own.");
     }
     if (listener === undefined || this.#channels.size >= CHANNEL_LIMIT) {
-      this.control(encodeMessage(MSG.CLOSE, id));
+      if (!this.signal(encodeMessage(MSG.CLOSE, id))) {
+        throw new Fault('PROTOCOL', "The device's helper opens connections without end and takes no answer.");
+      }
       return;
     }
     const channel = new MuxChannel(id, this, NO_EVENTS);
     this.#channels.set(id, channel);
-    channel.setEvents(listener.events.incoming(channel, { host: text(json, 'host'), port: number(json, 'port') }));
+    channel.setEvents(listener.events.incoming(channel, parsePeer(json)));
   }
+}
+
+/** A CLOSE with text tells of a fault. */
+function closingFault(payload: Buffer): Fault | undefined {
+  return payload.length > 0 ? new Fault('DEVICE_LOST', peerWords(payload.toString())) : undefined;
 }
 
 const NO_EVENTS: ChannelEvents = {

@@ -1,5 +1,6 @@
 import { inflateSync } from 'node:zlib';
 import { Fault } from '../base/errors.js';
+import { peerWords } from '../base/words.js';
 import type { Outcome, Refusal } from './device.js';
 import { PAYLOAD_LIMIT_BYTES } from './wire.js';
 
@@ -31,14 +32,39 @@ const REFUSALS: readonly Refusal['code'][] = ['unsupported', 'prohibited', 'conn
 export function parseRefusal(payload: Buffer): Refusal {
   const json = parseJson(payload, 'a refusal');
   const code = REFUSALS.find((known) => known === json['code']) ?? 'resource';
-  return { code, message: text(json, 'message') || 'the device gave no reason' };
+  return { code, message: peerWords(text(json, 'message')) || 'the device gave no reason' };
+}
+
+/** A TCP port, or 0 for what is none. */
+export function parsePort(json: Json): number {
+  const port = number(json, 'port');
+  return port >= 0 && port <= 0xffff ? port : 0;
+}
+
+/** Longest path of a socket in bytes; sun_path holds 108. */
+const PATH_LIMIT_BYTES = 4096;
+
+export function parsePath(json: Json): Buffer {
+  const path = Buffer.from(text(json, 'path'), 'latin1');
+  if (path.length === 0 || path.length > PATH_LIMIT_BYTES || path.includes(0)) {
+    throw new Fault('PROTOCOL', "The device's helper named a socket by what is no path.");
+  }
+  return path;
+}
+
+/** Whom a listener accepted; clients show it to their user. */
+export function parsePeer(json: Json): { host: string; port: number } {
+  const host = text(json, 'host');
+  return { host: /^[\x21-\x7e]{1,255}$/.test(host) ? host : '', port: parsePort(json) };
 }
 
 export function parseOutcome(payload: Buffer): Outcome {
   const json = parseJson(payload, 'an exit message');
   const signal = text(json, 'signal');
   if (signal !== '') {
-    return { kind: 'signal', signal, coreDumped: json['core'] === true, message: text(json, 'message') };
+    // Clients show the name; where it has none, sshd says SIG@openssh.com.
+    const name = signal.replace(/@openssh\.com$/, '').replaceAll(/[^A-Z0-9]/g, '').slice(0, 16);
+    return { kind: 'signal', signal: name === '' ? 'SIG' : name, coreDumped: json['core'] === true, message: peerWords(text(json, 'message')) };
   }
   if (typeof json['status'] !== 'number') {
     throw new Fault('PROTOCOL', "The device's helper sent an exit message without status or signal.");
