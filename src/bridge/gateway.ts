@@ -72,10 +72,15 @@ export class BridgeGateway implements Gateway {
     return login;
   }
 
+  authorizesKey(user: string, key: { algorithm: string; blob: Buffer }): boolean {
+    const { keyLogin } = this.#options;
+    if (keyLogin === undefined || findAuthorizedKey(keyLogin.keys, key.blob) === undefined) return false;
+    return keyLogin.user === undefined || keyLogin.user === user;
+  }
+
   async credentialForKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<Credential | undefined> {
     const { keyLogin } = this.#options;
-    if (keyLogin === undefined || findAuthorizedKey(keyLogin.keys, key.blob) === undefined) return undefined;
-    if (keyLogin.user !== undefined && keyLogin.user !== user) return undefined;
+    if (keyLogin === undefined || !this.authorizesKey(user, key)) return undefined;
     return { user, password: await keyLogin.password() };
   }
 

@@ -172,6 +172,7 @@ export class Authentication {
     const user = userBytes.toString('utf8');
     this.#prompted = false;
     this.#requests += 1;
+    if (this.#requests > limits.MAX_AUTH_REQUESTS) throw new Fault('PROTOCOL', 'Too many authentication requests.');
     if (service !== 'ssh-connection') throw new Fault('PROTOCOL', `The service ${JSON.stringify(service.slice(0, 60))} is not available.`);
     if (this.#user === undefined) this.#user = user;
     else if (this.#user !== user) throw new Fault('PROTOCOL', 'A change of the user name during authentication is not allowed.');
@@ -208,7 +209,7 @@ export class Authentication {
   /** The platform carries the password as JSON text: what is not text cannot be right. */
   #tryPassword(user: string, bytes: Buffer): Promise<Verdict> | Verdict {
     const password = bytes.toString('utf8');
-    if (bytes.length === 0 || bytes.includes(0) || !Buffer.from(password, 'utf8').equals(bytes)) return FAILED_SLOWLY;
+    if (bytes.length === 0 || bytes.length > limits.MAX_PASSWORD_BYTES || bytes.includes(0) || !Buffer.from(password, 'utf8').equals(bytes)) return FAILED_SLOWLY;
     return this.#login({ user, password });
   }
 
@@ -220,8 +221,8 @@ export class Authentication {
     const signature = isSigned ? reader.bytes('signature') : undefined;
     const expected = SIGNATURE_ALGORITHMS.get(algorithm);
     if (expected === undefined || keyType(blob) !== expected) return FAILED;
-    const credential = await this.#whileBusy(gateway.credentialForKey(user, { algorithm: expected, blob }));
-    if (credential === undefined) return FAILED;
+    const key = { algorithm: expected, blob };
+    if (!gateway.authorizesKey(user, key)) return FAILED;
     if (signature === undefined) {
       out.send(message.authKeyOk(algorithm, blob));
       return PENDING;
@@ -241,6 +242,8 @@ export class Authentication {
       return FAILED;
     }
     log.debug({ user, key: fingerprint(blob) }, 'public key accepted');
+    const credential = await this.#whileBusy(gateway.credentialForKey(user, key));
+    if (credential === undefined) return FAILED;
     return this.#login(credential);
   }
 
@@ -252,6 +255,8 @@ export class Authentication {
       const fault = toFault(thrown);
       log.info({ user: credential.user, code: fault.code, reason: fault.message }, 'login refused');
       if (fault.code === 'DENIED') return FAILED_SLOWLY;
+      // A wrong guess at the open session's password ends here as well: it must not be quicker.
+      if (fault.code === 'BUSY') await sleep(this.#options.pace.delay(this.#failures + 1));
       // Asking for another password would not help: the client's user is told why and it ends (255).
       throw fault;
     }
@@ -270,5 +275,5 @@ export class Authentication {
 
 /** The device's login takes names as JSON text without NUL; an empty one is nobody. */
 function isUsableName(bytes: Buffer): boolean {
-  return bytes.length > 0 && !bytes.includes(0) && Buffer.from(bytes.toString('utf8'), 'utf8').equals(bytes);
+  return bytes.length > 0 && bytes.length <= limits.MAX_USER_BYTES && !bytes.includes(0) && Buffer.from(bytes.toString('utf8'), 'utf8').equals(bytes);
 }

@@ -28,8 +28,13 @@ export interface Gateway {
    */
   login(credential: Credential, client: { address: string }): Promise<Lease>;
   /**
-   * The credential the operator configured for this authorised public key and user name, or
-   * undefined when the key is not authorised. `key` is the SSH wire form of the public key.
+   * Whether the operator authorised this public key (in SSH's wire form) for this user name. Public keys
+   * are public: who asks has shown nothing yet.
+   */
+  authorizesKey(user: string, key: { algorithm: string; blob: Buffer }): boolean;
+  /**
+   * The credential the operator configured for this key and user name, or undefined when the key is not
+   * authorised. Asked only once the client has proven that it holds the key: it may run a command.
    */
   credentialForKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<Credential | undefined>;
 }

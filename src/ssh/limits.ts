@@ -15,8 +15,19 @@ export const AUTH_PACE_MS = 100;
 /** Authentication requests that may wait while one is being decided (clients send one at a time). */
 export const MAX_WAITING_AUTH = 16;
 
+/** Requests of one connection in all, those that are no attempt (questions about keys, prompts) included. */
+export const MAX_AUTH_REQUESTS = 256;
+/** Longest user name and password in bytes; with every byte escaped they still fit one tunnel frame. */
+export const MAX_USER_BYTES = 256;
+export const MAX_PASSWORD_BYTES = 1024;
+
 /** MaxStartups, without its random early drop: connections that have not authenticated yet. */
 export const MAX_UNAUTHENTICATED = 64;
+/** Connections over a bound that are told so at a time; the others are just cut. */
+export const MAX_REFUSING = 64;
+/** Refused connections are logged at most once in this time, in milliseconds. */
+export const REFUSED_LOG_MS = 1_000;
+
 /** Connections in all. */
 export const MAX_CONNECTIONS = 1024;
 /** Channels of one connection, sessions and forwardings together (sshd's MaxSessions is 10: too few
@@ -24,8 +35,9 @@ export const MAX_CONNECTIONS = 1024;
 export const MAX_CHANNELS = 1024;
 /** Listening sockets one connection may ask for. */
 export const MAX_LISTENERS = 128;
-/** Environment variables of one session (sshd: 128), and bytes of one value. */
+/** Environment variables of one session (sshd: 128), and bytes of one name and one value. */
 export const MAX_ENV = 128;
+export const MAX_ENV_NAME_BYTES = 256;
 export const MAX_ENV_BYTES = 32 * 1024;
 /** Global requests that wait for an answer from the device. */
 export const MAX_WAITING_REQUESTS = 256;

@@ -26,9 +26,22 @@ export interface OutboxRemote {
   maxPacket: number;
 }
 
+interface DataItem {
+  kind: 'data';
+  stream: 'out' | 'err';
+  bytes: Buffer;
+  credited: boolean;
+}
+
 type Item =
-  | { kind: 'data'; stream: 'out' | 'err'; bytes: Buffer; credited: boolean }
+  | DataItem
   | { kind: 'message'; build: (remoteId: number) => Buffer; isClose: boolean };
+
+/**
+ * Items of one queue before its data is joined. Credit bounds bytes, not pieces: a device that sends
+ * them one by one would else take a hundred times their memory, and more for what they are views of.
+ */
+const ITEMS_LIMIT = 1024;
 
 export class Outbox {
   readonly #port: OutboxPort;
@@ -72,6 +85,7 @@ export class Outbox {
     }
     if (bytes.length === 0) return;
     this.#queue.push({ kind: 'data', stream, bytes, credited: true });
+    if (this.#queue.length > ITEMS_LIMIT) this.#join();
     this.#turns.add(this);
   }
 
@@ -162,6 +176,31 @@ export class Outbox {
   #message(build: (id: number) => Buffer, isClose = false): void {
     this.#queue.push({ kind: 'message', build, isClose });
     this.#turns.add(this);
+  }
+
+  /** One piece for each stream; between the two the order is lost, which under sshd nobody has. */
+  #join(): void {
+    const joined: Item[] = [];
+    let run: DataItem[] = [];
+    const flush = (): void => {
+      for (const stream of ['out', 'err'] as const) {
+        for (const credited of [true, false]) {
+          const parts = run.filter((item) => item.stream === stream && item.credited === credited);
+          if (parts.length > 0) joined.push({ kind: 'data', stream, credited, bytes: Buffer.concat(parts.map((item) => item.bytes)) });
+        }
+      }
+      run = [];
+    };
+    for (const item of this.#queue.splice(0)) {
+      if (item.kind === 'data') {
+        run.push(item);
+      } else {
+        flush();
+        joined.push(item);
+      }
+    }
+    flush();
+    this.#queue.push(...joined);
   }
 
   #drop(which: (item: Item) => boolean): void {

@@ -82,15 +82,34 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   const maxConnections = options.maxConnections ?? limits.MAX_CONNECTIONS;
   const clients = new Set<Connection>();
   let unauthenticated = 0;
+  let refusing = 0;
+  let refusedSinceLog = 0;
+  let refusedLogAt = 0;
+
+  const refuse = (socket: Socket, why: string): void => {
+    refusedSinceLog += 1;
+    // Whoever floods us shall not flood the log as well, nor hold our file descriptors.
+    if (Date.now() - refusedLogAt >= limits.REFUSED_LOG_MS) {
+      log.warn({ client: socket.remoteAddress, bound: why, count: refusedSinceLog }, 'refused clients: too many connections');
+      refusedLogAt = Date.now();
+      refusedSinceLog = 0;
+    }
+    socket.on('error', () => {});
+    if (refusing >= limits.MAX_REFUSING) {
+      socket.destroy();
+      return;
+    }
+    refusing += 1;
+    socket.once('close', () => { refusing -= 1; });
+    socket.resume();
+    // sshd's words, which clients show as the line before the identification.
+    socket.end(`Exceeded ${why}\r\n`);
+    setTimeout(() => socket.destroy(), limits.LINGER_MS).unref();
+  };
 
   const accept = (socket: Socket): void => {
     if (clients.size >= maxConnections || unauthenticated >= maxUnauthenticated) {
-      const why = clients.size >= maxConnections ? 'MaxConnections' : 'MaxStartups';
-      log.warn({ client: socket.remoteAddress, bound: why }, 'refused a client: too many connections');
-      socket.on('error', () => {});
-      // sshd's words, which clients show as the line before the identification.
-      socket.end(`Exceeded ${why}\r\n`);
-      setTimeout(() => socket.destroy(), limits.LINGER_MS).unref();
+      refuse(socket, clients.size >= maxConnections ? 'MaxConnections' : 'MaxStartups');
       return;
     }
     unauthenticated += 1;

@@ -95,7 +95,8 @@ export class Session implements ChannelHandler {
   #envRequest(body: WireReader): boolean {
     const name = body.latin1('variable name');
     const value = body.bytes('variable value');
-    if (this.#started || this.#envCount >= limits.MAX_ENV || value.length > limits.MAX_ENV_BYTES) return false;
+    if (this.#started || this.#envCount >= limits.MAX_ENV) return false;
+    if (name.length > limits.MAX_ENV_NAME_BYTES || value.length > limits.MAX_ENV_BYTES) return false;
     if (!acceptsEnv(this.#context.policy.acceptEnv, name) || value.includes(0)) return false;
     this.#env[name] = value.toString('utf8');
     this.#envCount += 1;

@@ -42,6 +42,7 @@ export class Transport {
   #bytesSinceKeys = 0;
   #keysAt = Date.now();
   #kexDeadline: NodeJS.Timeout | undefined;
+  #authenticated = false;
   #closed = false;
   #corked = false;
   clientIdent = '';
@@ -104,6 +105,7 @@ export class Transport {
 
   /** USERAUTH_SUCCESS, after which delayed compression starts. */
   sendAuthSuccess(): void {
+    this.#authenticated = true;
     this.#protocol._authsQueue.push('accepted');
     this.#protocol.authSuccess();
   }
@@ -171,6 +173,7 @@ export class Transport {
     const type = payload[0] ?? 0;
     switch (type) {
       case MSG.KEXINIT:
+        this.#allowKeyExchange();
         this.#armKexDeadline();
         return this.#core.onKexInit(this.#protocol, payload);
       case MSG.DISCONNECT:
@@ -186,6 +189,15 @@ export class Transport {
     else this.sendUnimplemented();
     // Whatever the handler did, ssh2's packet loop goes on unless the connection is over.
     return this.#closed ? Infinity : undefined;
+  }
+
+  /**
+   * A key exchange is the dearest thing a stranger can ask for: he gets one. OpenSSH's client renews no
+   * keys before it is let in, and nobody sends a gigabyte until then.
+   */
+  #allowKeyExchange(): void {
+    if (this.#exchanges === 0 || this.#authenticated || this.#protocol._kexinit !== undefined) return;
+    throw new Fault('PROTOCOL', 'The SSH client wants new keys before it has authenticated.');
   }
 
   /** RFC 4253 section 11.4: unknown messages are answered, not ignored. */

@@ -326,8 +326,11 @@ export class LocalGateway implements Gateway {
     return Promise.resolve(lease);
   }
 
+  authorizesKey(user: string, key: { blob: Buffer }): boolean {
+    return user === this.#credential.user && this.keys.has(key.blob.toString('base64'));
+  }
+
   credentialForKey(user: string, key: { blob: Buffer }): Promise<Credential | undefined> {
-    const isKnown = user === this.#credential.user && this.keys.has(key.blob.toString('base64'));
-    return Promise.resolve(isKnown ? this.#credential : undefined);
+    return Promise.resolve(this.authorizesKey(user, key) ? this.#credential : undefined);
   }
 }

@@ -92,6 +92,10 @@ export class FakeGateway implements Gateway {
     return lease;
   }
 
+  authorizesKey(_user: string, key: { blob: Buffer }): boolean {
+    return this.key?.blob === key.blob.toString('base64');
+  }
+
   credentialForKey(_user: string, key: { blob: Buffer }): Promise<Credential | undefined> {
     return Promise.resolve(this.key?.blob === key.blob.toString('base64') ? this.key.credential : undefined);
   }
