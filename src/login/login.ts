@@ -1,5 +1,6 @@
-import { Fault } from '../base/errors.js';
+import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import { peerWords } from '../base/words.js';
 import type { Carrier, Manners } from '../link/carrier.js';
 import { MAX_COMMAND_DATA, splitCommandData } from '../protocol/command.js';
 import { STATUS_LOGIN_FAILED, STATUS_SHELL_ENDED } from '../protocol/constants.js';
@@ -15,8 +16,12 @@ export const LOGIN_DEADLINE_MS = 20_000;
 export const RELOGIN_DEADLINE_MS = 6_000;
 /** After connect_response a shell that prints no prompt is asked for a sign with an Enter. */
 export const SILENT_SHELL_MS = 2_000;
+/** Most characters of a peer's words in a log. */
+const WORDS_SHOWN = 200;
 /** Output kept for the layer above between login and its first handler. */
 const EARLY_TEXT_BYTES = 64 * 1024;
+/** Pieces of it before they are joined. */
+const EARLY_CHUNKS = 256;
 
 export interface LoginCredential {
   user: string;
@@ -35,7 +40,7 @@ interface Pending {
   requestId: string;
   again: boolean;
   responded: boolean;
-  early: Buffer[];
+  early: EarlyText;
   accept(): void;
   fail(fault: Fault): void;
 }
@@ -46,20 +51,52 @@ const DEVICE_RETURN_MS = 3_000;
 /** Characters that take more than one byte in a frame. */
 const ESCAPED = /[^\x20-\x7e]|["\\]/;
 
+/**
+ * Output kept until somebody takes it. Copied, because `data` may be a view of a whole frame, and
+ * bounded, because a platform may send it without end.
+ */
+class EarlyText {
+  #chunks: Buffer[] = [];
+  #bytes = 0;
+  /** Something came that was no late packet of a session before. */
+  isSign = false;
+
+  push(data: Buffer): void {
+    if (data.length === 0) return;
+    if (!isPacketText(data)) this.isSign = true;
+    const room = EARLY_TEXT_BYTES - this.#bytes;
+    if (room <= 0) return;
+    this.#chunks.push(Buffer.from(data.subarray(0, room)));
+    this.#bytes += Math.min(room, data.length);
+    if (this.#chunks.length > EARLY_CHUNKS) this.#chunks = [Buffer.concat(this.#chunks)];
+  }
+
+  clear(): void {
+    this.#chunks = [];
+    this.#bytes = 0;
+    this.isSign = false;
+  }
+
+  take(): Buffer[] {
+    const chunks = this.#chunks;
+    this.clear();
+    return chunks;
+  }
+}
+
 /** A login's text stream: one `command` frame per write, one request id for its life. */
 class TerminalCarrier implements Carrier {
   readonly maxWrite = MAX_COMMAND_DATA;
   readonly requestId: string;
   readonly #tunnel: Tunnel;
   readonly #agent: AgentKind;
-  #early: Buffer[];
-  #earlyBytes = 0;
+  readonly #early: EarlyText;
   #writtenAt = Date.now();
   #onText: ((bytes: Buffer) => void) | undefined;
   #lost = false;
   onLost: (cause: Error) => void = () => undefined;
 
-  constructor(tunnel: Tunnel, agent: AgentKind, requestId: string, early: Buffer[]) {
+  constructor(tunnel: Tunnel, agent: AgentKind, requestId: string, early: EarlyText) {
     this.#tunnel = tunnel;
     this.#agent = agent;
     this.requestId = requestId;
@@ -76,9 +113,7 @@ class TerminalCarrier implements Carrier {
 
   set onText(handler: (bytes: Buffer) => void) {
     this.#onText = handler;
-    const early = this.#early;
-    this.#early = [];
-    for (const bytes of early) handler(bytes);
+    for (const bytes of this.#early.take()) handler(bytes);
   }
 
   get onText(): (bytes: Buffer) => void {
@@ -97,10 +132,7 @@ class TerminalCarrier implements Carrier {
     if (this.#lost || bytes.length === 0) return;
     this.#agent.heard(Date.now() - this.#writtenAt);
     if (this.#onText !== undefined) this.#onText(bytes);
-    else if (this.#earlyBytes < EARLY_TEXT_BYTES) {
-      this.#earlyBytes += bytes.length;
-      this.#early.push(bytes);
-    }
+    else this.#early.push(bytes);
   }
 
   lose(cause: Error): void {
@@ -126,6 +158,8 @@ export class Login {
   readonly #options: Required<Omit<LoginOptions, 'log'>>;
   readonly #agent = new AgentKind();
   #device = false;
+  /** Of the newest login, to know it in what the other side says. */
+  #password = '';
   #returnTimer: NodeJS.Timeout | undefined;
   #ended: Fault | undefined;
   #pending: Pending | undefined;
@@ -176,6 +210,7 @@ export class Login {
     await this.#deviceLeg(signal);
     this.#drop(new Fault('DEVICE_LOST', 'The session was replaced by a new login.'));
     const requestId = newRequestId();
+    this.#password = credential.password;
     return await new Promise<Carrier>((resolve, reject) => {
       const deadlineMs = again ? this.#options.reloginDeadlineMs : this.#options.loginDeadlineMs;
       let silent: NodeJS.Timeout | undefined;
@@ -189,7 +224,7 @@ export class Login {
         requestId,
         again,
         responded: false,
-        early: [],
+        early: new EarlyText(),
         accept: () => {
           settle();
           this.#carrier = new TerminalCarrier(this.#tunnel, this.#agent, requestId, pending.early);
@@ -217,8 +252,13 @@ export class Login {
       askSilentShell();
       signal.addEventListener('abort', onAbort);
       this.#pending = pending;
-      const sent = this.#tunnel.send({ operation: 'connect', requestId, username: credential.user, password: credential.password });
-      if (!sent) pending.fail(new Fault('DEVICE_LOST', 'The tunnel closed before the login was sent.'));
+      try {
+        const sent = this.#tunnel.send({ operation: 'connect', requestId, username: credential.user, password: credential.password });
+        if (!sent) pending.fail(new Fault('DEVICE_LOST', 'The tunnel closed before the login was sent.'));
+      } catch (thrown) {
+        // A user or password that no frame can carry.
+        pending.fail(toFault(thrown));
+      }
     });
   }
 
@@ -230,6 +270,7 @@ export class Login {
 
   async close(): Promise<void> {
     clearTimeout(this.#returnTimer);
+    this.#password = '';
     this.#drop(new Fault('DEVICE_LOST', 'The tunnel was closed.'));
     this.#ended ??= new Fault('TUNNEL', 'The tunnel was closed.');
     this.#wake();
@@ -295,36 +336,45 @@ export class Login {
         }
         pending.responded = true;
         this.#agent.answered(frame.bare === true);
-        // The C# agent answers after authentication, with the first output; the C agent before it,
-        // without. Output that came earlier decides too.
-        if (frame.data.length > 0) pending.early.push(frame.data);
-        if (pending.early.some((bytes) => !isPacketText(bytes))) pending.accept();
+        // The C# agent answers after authentication, with the first output, which it may have sent
+        // before as well. The C agent answers before it, without: what came earlier was printed by a
+        // session that is gone now, perhaps under another password.
+        if (frame.bare === true) pending.early.clear();
+        pending.early.push(frame.data);
+        if (pending.early.isSign) pending.accept();
         return;
       case 'command_response':
         if (pending === undefined) {
           this.#carrier?.deliver(frame.data);
           return;
         }
-        if (frame.data.length === 0) return;
         pending.early.push(frame.data);
-        if (pending.responded && !isPacketText(frame.data)) pending.accept();
+        if (pending.responded && pending.early.isSign) pending.accept();
         return;
       case 'disconnect':
         this.#disconnected(frame.status, frame.message);
     }
   }
 
+  /** The other side's words for a log and an error; it knows the password and may repeat it. */
+  #quoted(words: string): string {
+    if (this.#password !== '' && words.includes(this.#password)) return 'words left out: they hold the password';
+    return peerWords(words.trim(), WORDS_SHOWN).replaceAll(/[^\x20-\x7e]/g, '?');
+  }
+
   #disconnected(status: string, message: string): void {
-    const said = `${status} ${message}`.trim().replaceAll(/[^\x20-\x7e]/g, '?').slice(0, 200);
+    const said = this.#quoted(`${status} ${message}`);
     const pending = this.#pending;
+    // Without a session there is no end of one: a platform that says so all day must not fill the log.
+    const level = this.#carrier === undefined ? 'debug' : 'info';
     if (pending === undefined && status === STATUS_SHELL_ENDED) {
       // Its text speaks of idling; the agent sends it whenever the shell is gone.
-      this.#log.info('the login shell on the device ended');
+      this.#log[level]('the login shell on the device ended');
       this.#drop(new Fault('DEVICE_LOST', 'The login shell on the device ended.'));
       return;
     }
     if (pending === undefined) {
-      this.#log.info({ said }, 'the device ended the session');
+      this.#log[level]({ said }, 'the device ended the session');
       this.#awaitReturn();
       this.#drop(new Fault('DEVICE_LOST', `The device ended the session (${said || 'no reason given'}).`));
       return;

@@ -23,6 +23,8 @@ interface Connection {
   /** Messages that were no frame, and frames not sent for want of room. */
   malformed: number;
   dropped: number;
+  /** connect_tunnel frames. */
+  announced: number;
 }
 
 export class TunnelClient implements Tunnel {
@@ -107,7 +109,7 @@ export class TunnelClient implements Tunnel {
       ended: (ending) => this.#lost(ending),
     });
     if (socket === undefined) return;
-    connection = { socket, openedAt: undefined, deviceSeen: false, grace: undefined, heartbeat: undefined, malformed: 0, dropped: 0 };
+    connection = { socket, openedAt: undefined, deviceSeen: false, grace: undefined, heartbeat: undefined, malformed: 0, dropped: 0, announced: 0 };
     this.#connection = connection;
   }
 
@@ -181,7 +183,7 @@ export class TunnelClient implements Tunnel {
         const repeated = connection.deviceSeen;
         connection.deviceSeen = true;
         clearTimeout(connection.grace);
-        this.#log.info({ repeated }, 'device is up');
+        if (worthSaying(++connection.announced)) this.#log.info({ repeated, count: connection.announced }, 'device is up');
         this.#events?.deviceUp({ repeated, assumed: false });
         return;
       }

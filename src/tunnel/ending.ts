@@ -20,8 +20,8 @@ function ending(final: boolean, message: string, cause?: unknown): Ending {
 }
 
 /** The peer closed an established connection. `reason` is the peer's text. */
-export function endingByClose(code: number, reason: Buffer): Ending {
-  const words = quoted(reason.toString('utf8'));
+export function endingByClose(code: number, reason: string): Ending {
+  const words = quoted(reason);
   switch (code) {
     case CLOSE_REPLACED:
       return ending(true, `another client took over this tunnel (close code 4000${words}): end that one, or create a tunnel of your own`);

@@ -17,6 +17,11 @@ export interface SocketEvents {
 
 /** Most bytes read of the body of a refused upgrade. */
 const BODY_LIMIT_BYTES = 2_048;
+/** Characters of the token that may not show up in them: a long one may be repeated in part. */
+const TOKEN_SHOWN = 12;
+
+/** Bytes waiting in the socket above which pings are not answered. */
+const PONG_BACKLOG_BYTES = 64 * 1024;
 
 /** "Going away" (RFC 6455 section 7.4.1): 1000 would tell a device agent never to come back. */
 const CLOSE_GOING_AWAY = 1001;
@@ -31,9 +36,11 @@ export class TunnelSocket {
   #raw: Socket | undefined;
   #proxy: string | undefined;
   #error: Error | undefined;
+  readonly #token: string;
 
   constructor(endpoint: Endpoint, options: TunnelOptions, timing: TunnelTiming, events: SocketEvents) {
     this.#events = events;
+    this.#token = options.token;
     this.#timing = timing;
     this.#where = endpoint.url.host;
     const proxy = proxyFor(endpoint, this.#abort.signal);
@@ -47,6 +54,7 @@ export class TunnelSocket {
       perMessageDeflate: false,
       // Agents cut UTF-8 sequences at their read boundaries: valid text frames are not to be had.
       skipUTF8Validation: true,
+      autoPong: false,
       maxPayload: INBOUND_LIMIT_BYTES,
     });
     // The handshakeTimeout of ws is an idle time, which a peer that trickles bytes never reaches.
@@ -54,6 +62,10 @@ export class TunnelSocket {
       this.#end(endingByDeadline('handshake', timing.handshakeMs, this.#where));
       this.#ws.terminate();
     }, timing.handshakeMs);
+    // A platform that pings without reading the answers must not have them piled up here.
+    this.#ws.on('ping', (data) => {
+      if (this.#ws.bufferedAmount <= PONG_BACKLOG_BYTES) this.#ws.pong(data);
+    });
     this.#ws.on('upgrade', (response) => (this.#raw = response.socket));
     this.#ws.on('open', () => {
       clearTimeout(this.#handshake);
@@ -65,7 +77,7 @@ export class TunnelSocket {
     this.#ws.on('close', (code, reason) => {
       // An error of ours comes first: the code may then be the peer's echo of our own close frame.
       const error = this.#error;
-      this.#end(error === undefined ? endingByClose(code, reason) : endingByError(error, this.#where));
+      this.#end(error === undefined ? endingByClose(code, this.#words(reason.toString('utf8'))) : endingByError(error, this.#where));
     });
   }
 
@@ -128,7 +140,12 @@ export class TunnelSocket {
     } catch (thrown) {
       this.#error ??= toFault(thrown, 'TUNNEL'); // cut off in the body: the status is known all the same
     }
-    this.#end(endingByStatus(response.statusCode ?? 0, body.slice(0, BODY_LIMIT_BYTES), this.#proxy));
+    this.#end(endingByStatus(response.statusCode ?? 0, this.#words(body.slice(0, BODY_LIMIT_BYTES)), this.#proxy));
     this.#ws.terminate();
+  }
+
+  /** The platform's own words, unless it repeats the token that it was shown. */
+  #words(text: string): string {
+    return text.includes(this.#token.slice(0, TOKEN_SHOWN)) ? 'words left out: they hold the token' : text;
   }
 }
