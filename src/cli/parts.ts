@@ -6,7 +6,7 @@ import { startRelay } from '../relay/server.js';
 import { parseAuthorizedKeys } from '../ssh/authorized-keys.js';
 import { loadHostKeyFile, loadHostKeys } from '../ssh/host-key.js';
 import type { AgentSettings, BridgeSettings, Parts } from './deps.js';
-import { readText } from './files.js';
+import { readTrusted } from './files.js';
 
 export const PARTS: Parts = {
   async startRelay({ listen, ...rest }) {
@@ -39,5 +39,5 @@ function agentTarget(target: AgentSettings['target']) {
 async function keyLogin(keys: BridgeSettings['keys']) {
   if (keys === undefined) return undefined;
   const { file, user, password } = keys;
-  return { keys: parseAuthorizedKeys(await readText(file, 'the authorised keys'), file), user, password };
+  return { keys: parseAuthorizedKeys(await readTrusted(file, 'the authorised keys'), file), user, password };
 }

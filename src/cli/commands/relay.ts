@@ -3,7 +3,7 @@ import { Fault } from '../../base/errors.js';
 import { parseTunnels } from '../../relay/config.js';
 import type { Address } from '../address.js';
 import type { Parts } from '../deps.js';
-import { readText } from '../files.js';
+import { readSecrets, readText } from '../files.js';
 import { listenAddress, option, wholeNumber, withCommonOptions, type CommonOptions } from '../option.js';
 import { serve } from '../serve.js';
 import { checkListen } from '../shared-options.js';
@@ -30,17 +30,17 @@ export function relayCommand(parts: Parts, exit: (code: number) => void): Comman
     exit(
       await serve(options, async (log, keep) => {
         checkListen(options.listen, options, log);
-        const tunnels = parseTunnels(await readText(options.tunnels, 'the tunnels file'), options.tunnels);
-        const relay = keep(await parts.startRelay({ listen: options.listen, tunnels, tls: await tls(options), delayMs: options.delay, log }));
+        const tunnels = parseTunnels(await readSecrets(options.tunnels, 'the tunnels file', (sentence) => log.warn(sentence)), options.tunnels);
+        const relay = keep(await parts.startRelay({ listen: options.listen, tunnels, tls: await tls(options, (sentence) => log.warn(sentence)), delayMs: options.delay, log }));
         return { ready: relay.address };
       }),
     );
   });
 }
 
-async function tls(options: RelayOptions): Promise<{ cert: string; key: string } | undefined> {
+async function tls(options: RelayOptions, warn: (sentence: string) => void): Promise<{ cert: string; key: string } | undefined> {
   const { tlsCert, tlsKey } = options;
   if (tlsCert === undefined && tlsKey === undefined) return undefined;
   if (tlsCert === undefined || tlsKey === undefined) throw new Fault('USAGE', '--tls-cert and --tls-key belong together: give both');
-  return { cert: await readText(tlsCert, 'the TLS certificate'), key: await readText(tlsKey, 'the TLS key') };
+  return { cert: await readText(tlsCert, 'the TLS certificate'), key: await readSecrets(tlsKey, 'the TLS key', warn) };
 }
