@@ -7,7 +7,7 @@ import { SECRET_BYTES } from '../link/wire.js';
 import { HelperGone, type Backend, type Boot } from '../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../mux/device.js';
 import { Mux } from '../mux/mux.js';
-import { attachProgram, sftpProgram, startProgram } from './python/program.js';
+import { attachProgram, goneMark, sftpProgram, startProgram } from './python/program.js';
 
 /** One try to get the program across and a packet back. */
 const START_TRY_MS = 6_000;
@@ -22,7 +22,9 @@ const TAIL_CHARS = 64;
 /**
  * Stage 1 (PROTOCOL-DEVICE.md section 1): reads lines from the raw terminal until one is the program.
  * It reads byte by byte, so nothing behind that line is taken from the front. setraw must not flush
- * (TCSANOW = 0): the program may have been typed already.
+ * (TCSANOW = 0): the program may have been typed already. Its answers carry a mark that other users of
+ * the device cannot know, so that none of them can fake one with write or wall: it comes in a variable,
+ * since they see arguments.
  */
 const STAGE1 = String.raw`import os,sys,zlib,binascii
 try:
@@ -30,18 +32,23 @@ try:
 except Exception:pass
 if sys.version_info<(3,5):sys.exit(9)
 f=open(0,"rb",0,closefd=False)
-os.write(1,b"@S"+b"1@")
+m=os.environ.pop("_I","").encode()
 while 1:
  l=f.readline()
  if not l:sys.exit(0)
  try:p=zlib.decompress(binascii.a2b_base64(l))
  except Exception:
-  if len(l)>99:os.write(1,b"@NA"+b"K@")
+  if len(l)>99:os.write(1,b"@NA"+b"K-"+m+b"@")
   continue
  break
 exec(p,{"__name__":"__main__"})`;
 
-const STAGE1_LINE = `python3 -c 'exec("${STAGE1.replaceAll('"', '\\"').replaceAll('\n', '\\n')}")'||printf "@%s@" NOPY`;
+const STAGE1_ARGUMENT = `'exec("${STAGE1.replaceAll('"', '\\"').replaceAll('\n', '\\n')}")'`;
+
+/** Put together by printf, so that an echo of the line is no answer. */
+function stage1Line(mark: string): string {
+  return `_I=${mark} python3 -c ${STAGE1_ARGUMENT}||printf "@%s-%s@" NOPY ${mark}`;
+}
 
 export interface PythonBackendOptions {
   /** Seconds that the helper waits on the device for a lost bridge. */
@@ -52,6 +59,7 @@ export interface PythonBackendOptions {
 /** The python tier: link and mux to a helper that outlives the login. */
 export class PythonBackend implements Backend {
   readonly #secret = randomBytes(SECRET_BYTES);
+  readonly #mark = randomBytes(8).toString('hex');
   readonly #options: PythonBackendOptions;
   readonly #log: Log;
   readonly #link: Link;
@@ -123,6 +131,7 @@ export class PythonBackend implements Backend {
   async #try(carrier: Carrier, boot: Boot, program: string, attempt: number, signal: AbortSignal): Promise<'attached' | 'silent' | 'damaged'> {
     return await new Promise((resolve, reject) => {
       let tail = '';
+      const gone = goneMark(this.#secret);
       const introduced = this.#info !== undefined ? Promise.resolve() : new Promise<void>((done) => (this.#introduced = done));
       const settle = (finish: () => void): void => {
         clearTimeout(timer);
@@ -152,9 +161,9 @@ export class PythonBackend implements Backend {
       };
       carrier.onText = (text) => {
         tail = (tail + text.toString('latin1')).slice(-TAIL_CHARS - text.length);
-        if (tail.includes('@GONE@')) fail(new HelperGone('The helper is gone from the device (a reboot, or its grace time was over); what ran on it has ended.'));
-        else if (tail.includes('@NOPY@')) fail(new Fault('UNSUPPORTED', 'python3 on the device does not run the helper (too old, or without zlib).'));
-        else if (tail.includes('@NAK@'))
+        if (tail.includes(gone)) fail(new HelperGone('The helper is gone from the device (a reboot, or its grace time was over); what ran on it has ended.'));
+        else if (tail.includes(`@NOPY-${this.#mark}@`)) fail(new Fault('UNSUPPORTED', 'python3 on the device does not run the helper (too old, or without zlib).'));
+        else if (tail.includes(`@NAK-${this.#mark}@`))
           settle(() => {
             resolve('damaged');
           });
@@ -170,7 +179,7 @@ export class PythonBackend implements Backend {
           resolve('attached');
         });
       });
-      if (attempt === 1) boot.run(STAGE1_LINE);
+      if (attempt === 1) boot.run(stage1Line(this.#mark));
       // The two line ends take two bytes each on the wire.
       const size = attempt === 1 ? carrier.maxWrite - 2 : CAREFUL_CHARS;
       const line = `\n${program}\n`;

@@ -1,3 +1,4 @@
+import { createHash } from 'node:crypto';
 import { readdirSync, readFileSync } from 'node:fs';
 import { deflateSync } from 'node:zlib';
 import { stripPython } from './strip.js';
@@ -50,9 +51,17 @@ export function startProgram(parameters: HelperParameters): string {
   return pack(`${withParameters(parameters, helperText())}start()\n`);
 }
 
-/** The front alone, in the same form: attaches to the surviving daemon or prints `@GONE@`. */
+/** The front alone, in the same form: attaches to the surviving daemon or prints goneMark(). */
 export function attachProgram(parameters: HelperParameters): string {
   return pack(`${withParameters(parameters, stripped([FRONT]))}front()\n`);
+}
+
+/**
+ * What attachProgram's program prints when no daemon answers. Derived from the secret: anybody who may
+ * write to the terminal (write, wall) could else end a session by saying so.
+ */
+export function goneMark(secret: Buffer): string {
+  return `@GONE-${createHash('sha256').update(secret).update('gone').digest('hex').slice(0, 16)}@`;
 }
 
 /** The built-in SFTP server in the same form, for the mux message PROGRAM. */

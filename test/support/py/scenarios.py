@@ -208,7 +208,7 @@ def grace(s):
     os.set_blocking(back.fd, True)
     os.write(back.fd, back.program)
     seen = b''
-    while b'@GONE@' not in seen and time.monotonic() < deadline:
+    while not seen.endswith(b'@\n') and time.monotonic() < deadline:
         seen += os.read(back.fd, 100)
     back.kill()
     name = 'iotda-ssh-' + hashlib.sha256(bytes.fromhex(s.programs['secret']) + b'name').hexdigest()[:32]
