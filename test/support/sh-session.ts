@@ -29,6 +29,7 @@ export async function bootSh(carrier: PtyCarrier): Promise<Boot> {
 export interface SessionOptions {
   graceSeconds?: number;
   maxWrite?: number;
+  ownSftp?: boolean;
   /** Puts something between the login and the helper, for instance loss. */
   wrap?: (carrier: PtyCarrier) => Carrier;
 }
@@ -43,7 +44,7 @@ export class ShSession {
   constructor(device: PtyDevice, options: SessionOptions = {}) {
     this.device = device;
     this.#options = options;
-    this.backend = new ShBackend({ graceSeconds: options.graceSeconds ?? 600, stateDir: device.state, log: silentLog() });
+    this.backend = new ShBackend({ graceSeconds: options.graceSeconds ?? 600, stateDir: device.state, ownSftp: options.ownSftp ?? false, log: silentLog() });
   }
 
   async attach(): Promise<void> {

@@ -11,6 +11,7 @@ import { decodeSegment, type Encoding } from './encoding.js';
 import { programLines } from './program.js';
 import { plan, type RunMode } from './requests.js';
 import { RecordScanner } from './scanner.js';
+import { SftpServer } from './sftp-server.js';
 import { start } from './start.js';
 import { Uplink } from './uplink.js';
 import { EXIT_RECORD_CHARS, escapeForPrintf, SCRIPT_INLINE_CHARS, type SegmentStream, type ShRecord, STREAM_SEGMENTS } from './wire.js';
@@ -43,6 +44,8 @@ export interface ShBackendOptions {
   graceSeconds: number;
   /** Directory on the device for the helper's state, tried before the usual ones. */
   stateDir?: string;
+  /** Serve SFTP from this side even where the device has an sftp-server. */
+  ownSftp?: boolean;
   log: Log;
 }
 
@@ -187,37 +190,16 @@ export class ShBackend implements Backend {
   }
 
   open(request: OpenRequest, events: ChannelEvents): Channel {
-    const number = this.#nextChannel;
-    this.#nextChannel += 1;
-    const planned = plan(request, this.#facts ?? {});
-    const channel = new ShChannel(number, events, {
-      submit: (item, done, failed) => {
-        this.#uplink.submit(item, done, failed);
-        this.#tickIfNeeded();
-      },
-      wake: () => {
-        this.#dirty.add(channel);
-        this.#noteSoon(ACK_DELAY_MS);
-        this.#pump();
-      },
-      finished: (ended, free) => {
-        this.#channels.delete(ended);
-        this.#dirty.delete(channel);
-        if (!free) return;
-        this.#free.push(ended);
-        this.#noteSoon(ACK_DELAY_MS);
-      },
-    }, planned.kind === 'run' && planned.mode !== 's');
-    const ended = this.#ended;
-    if (ended !== undefined || planned.kind === 'refuse') {
-      const reason = planned.kind === 'refuse' ? planned.reason : { code: 'connect-failed' as const, message: ended?.message ?? '' };
-      queueMicrotask(() => {
-        channel.refuse(reason);
-      });
-      return channel;
+    const planned = plan(request, this.#facts ?? {}, this.#options.ownSftp);
+    if (planned.kind === 'run') return this.#run(planned.script, planned.mode, events);
+    if (planned.kind === 'files' && this.#ended === undefined) {
+      const run = (script: Buffer, own: ChannelEvents): Channel => this.#run(script, 'p', own);
+      return new SftpServer(run, events, this.#facts?.['blocks'] === 'yes');
     }
-    this.#channels.set(number, channel);
-    this.#launch(channel, planned.script, planned.mode);
+    const channel = this.#channel(0, events, 'p');
+    queueMicrotask(() => {
+      channel.refuse(planned.kind === 'refuse' ? planned.reason : { code: 'connect-failed', message: this.#ended?.message ?? '' });
+    });
     return channel;
   }
 
@@ -272,6 +254,49 @@ export class ShBackend implements Backend {
       shell: facts['shell'] ?? '/bin/sh',
     };
     this.#log.debug({ facts }, 'sh helper: started');
+  }
+
+  #channel(number: number, events: ChannelEvents, mode: RunMode): ShChannel {
+    const channel = new ShChannel(
+      number,
+      events,
+      {
+        submit: (item, done, failed) => {
+          this.#uplink.submit(item, done, failed);
+          this.#tickIfNeeded();
+        },
+        wake: () => {
+          this.#dirty.add(channel);
+          this.#noteSoon(ACK_DELAY_MS);
+          this.#pump();
+        },
+        finished: (ended, free) => {
+          this.#channels.delete(ended);
+          this.#dirty.delete(channel);
+          if (!free) return;
+          this.#free.push(ended);
+          this.#noteSoon(ACK_DELAY_MS);
+        },
+      },
+      mode !== 's',
+    );
+    return channel;
+  }
+
+  #run(script: Buffer, mode: RunMode, events: ChannelEvents): ShChannel {
+    const number = this.#nextChannel;
+    this.#nextChannel += 1;
+    const channel = this.#channel(number, events, mode);
+    if (this.#ended !== undefined) {
+      const { message } = this.#ended;
+      queueMicrotask(() => {
+        channel.refuse({ code: 'connect-failed', message });
+      });
+      return channel;
+    }
+    this.#channels.set(number, channel);
+    this.#launch(channel, script, mode);
+    return channel;
   }
 
   #launch(channel: ShChannel, script: Buffer, mode: RunMode): void {

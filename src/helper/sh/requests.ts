@@ -7,6 +7,8 @@ export type RunMode = 'p' | 't' | 's';
 /** What becomes of a request: a script for the device, or a refusal. */
 export type Plan =
   | { kind: 'run'; script: Buffer; mode: RunMode }
+  /** Served from this side (SftpServer). */
+  | { kind: 'files' }
   | { kind: 'refuse'; reason: Refusal };
 
 /** Half-closed connections stay for an hour; the peer's end shows at once (shut-close). */
@@ -16,8 +18,8 @@ function unsupported(message: string): Plan {
   return { kind: 'refuse', reason: { code: 'unsupported', message } };
 }
 
-/** Turns a request into what the device's own tools can do; `facts` are from start.sh. */
-export function plan(request: OpenRequest, facts: Readonly<Record<string, string>>): Plan {
+/** Turns a request into what the device's own tools can do; `facts` are from start.sh; `ownSftp`: files are never left to the device. */
+export function plan(request: OpenRequest, facts: Readonly<Record<string, string>>, ownSftp = false): Plan {
   const has = (fact: string): boolean => facts[fact] === 'yes';
   switch (request.kind) {
     case 'exec':
@@ -27,7 +29,9 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
       return { kind: 'run', script: execScript(request), mode: request.pty === undefined ? 'p' : 't' };
     case 'sftp': {
       const server = facts['sftp'] ?? '';
-      if (server === '') return unsupported('The device has no sftp-server.');
+      if (ownSftp && has('stat')) return { kind: 'files' };
+      if (server === '' && has('stat')) return { kind: 'files' };
+      if (server === '') return unsupported('The device has neither an sftp-server nor stat, so the sh tier cannot serve files.');
       return { kind: 'run', script: runScript([server]), mode: 'p' };
     }
     case 'tcp': {

@@ -1,0 +1,147 @@
+import { randomBytes } from 'node:crypto';
+import { Fault } from '../../base/errors.js';
+import type { Channel, ChannelEvents } from '../../mux/device.js';
+import { quote } from './script.js';
+import { STATUS } from './sftp-wire.js';
+
+/** Starts a script on the device as a channel of its own. */
+export type RunScript = (script: Buffer, events: ChannelEvents) => Channel;
+
+/** What one request to the worker came to. */
+export interface Answer {
+  status: number;
+  output: Buffer;
+}
+
+/** Longest answer kept: a directory of some hundred thousand entries. */
+const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
+
+/** Longest status behind the mark. */
+const STATUS_CHARS = 8;
+
+/** A path as one word of a shell line: no line end in it, and no leading dash. */
+export function pathWord(path: Buffer): Buffer {
+  const safe = path.length === 0 ? Buffer.from('.') : path[0] === 0x2d ? Buffer.concat([Buffer.from('./'), path]) : path;
+  if (!safe.includes(0x0a)) return quote(safe);
+  // `read` takes lines: line ends travel in a variable that the worker has set.
+  const parts = safe.toString('latin1').split('\n').map((part) => quote(Buffer.from(part, 'latin1')));
+  return Buffer.concat(parts.flatMap((part, index) => (index === 0 ? [part] : [Buffer.from('"$N"'), part])));
+}
+
+/** Concatenates shell text and words. */
+export function shell(strings: TemplateStringsArray, ...words: readonly (Buffer | string | number)[]): Buffer {
+  const parts: Buffer[] = [];
+  for (const [index, text] of strings.entries()) {
+    parts.push(Buffer.from(text));
+    const word = words[index];
+    if (word !== undefined) parts.push(Buffer.isBuffer(word) ? word : Buffer.from(String(word)));
+  }
+  return Buffer.concat(parts);
+}
+
+/**
+ * One sh on the device that does file operations line by line for as long as the SFTP session lasts,
+ * so that each costs the few processes it needs and not a whole channel.
+ */
+export class SftpWorker {
+  readonly #channel: Channel;
+  readonly #token = randomBytes(12).toString('hex');
+  readonly #waiting: { resolve: (answer: Answer) => void; reject: (fault: Fault) => void }[] = [];
+  #held: Buffer = Buffer.alloc(0);
+  #over: Fault | undefined;
+  #drained: (() => void)[] = [];
+  #blocked = false;
+
+  constructor(run: RunScript, ended: (fault: Fault | undefined) => void) {
+    const loop = 'while IFS= read -r l; do eval "$l"; printf "\\nTOKEN %s\\n" $?; done'.replace('TOKEN', this.#token);
+    const script = `export LC_ALL=C\ncd "$HOME" || cd /\nN='\n'\numask\nprintf "\\n${this.#token} %s\\n" 0\n${loop}\nexit\n`;
+    this.#channel = run(Buffer.from(script), {
+      opened: () => undefined,
+      refused: (reason) => {
+        this.#end(new Fault('UNSUPPORTED', reason.message), ended);
+      },
+      data: (stream, bytes) => {
+        if (stream === 'out') this.#take(bytes);
+        this.#channel.consumed(bytes.length);
+      },
+      drain: () => {
+        this.#blocked = false;
+        for (const wake of this.#drained.splice(0)) wake();
+      },
+      outcome: () => undefined,
+      eof: () => undefined,
+      closed: (fault) => {
+        this.#end(fault, ended);
+      },
+    });
+  }
+
+  /** What the worker says before the first request: the umask. */
+  async greeting(): Promise<Answer> {
+    return await this.#expect();
+  }
+
+  /** Runs one line of shell code; `input` follows it on the worker's standard input. */
+  async ask(line: Buffer, input?: Buffer): Promise<Answer> {
+    if (this.#over !== undefined) throw this.#over;
+    if (line.includes(0x0a)) throw new Fault('INTERNAL', 'A request to the file worker must be one line.');
+    const answer = this.#expect();
+    this.#blocked = !this.#channel.write(Buffer.concat([line, Buffer.from('\n'), input ?? Buffer.alloc(0)]));
+    return await answer;
+  }
+
+  /** Resolves when more may be asked without heaping up. */
+  async room(): Promise<void> {
+    if (this.#blocked) await new Promise<void>((resolve) => this.#drained.push(resolve));
+  }
+
+  end(): void {
+    this.#channel.end();
+  }
+
+  close(): void {
+    this.#channel.close();
+  }
+
+  #expect(): Promise<Answer> {
+    return new Promise((resolve, reject) => this.#waiting.push({ resolve, reject }));
+  }
+
+  #end(fault: Fault | undefined, ended: (fault: Fault | undefined) => void): void {
+    if (this.#over !== undefined) return;
+    this.#over = fault ?? new Fault('DEVICE_LOST', 'The file worker on the device has ended.');
+    for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#over);
+    for (const wake of this.#drained.splice(0)) wake();
+    ended(fault);
+  }
+
+  #take(bytes: Buffer): void {
+    const mark = Buffer.from(`\n${this.#token} `);
+    // The mark may straddle two pieces; what was searched before need not be searched again.
+    const from = Math.max(0, this.#held.length - mark.length - STATUS_CHARS);
+    let text = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
+    for (let start = from; ; start = 0) {
+      const at = text.indexOf(mark, start);
+      const end = at < 0 ? -1 : text.indexOf(0x0a, at + mark.length);
+      if (end < 0) break;
+      const status = Number(text.toString('latin1', at + mark.length, end));
+      this.#waiting.shift()?.resolve({ status, output: text.subarray(0, at) });
+      text = text.subarray(end + 1);
+    }
+    this.#held = text;
+    if (text.length > ANSWER_LIMIT_BYTES) this.#channel.close();
+  }
+}
+
+/** SFTP's status for what a tool said on failing; the tools speak C locale English here. */
+export function statusOf(message: string): number {
+  if (/no such file|not found|nonexistent/i.test(message)) return STATUS.NO_SUCH_FILE;
+  if (/permission denied|not permitted|read-only/i.test(message)) return STATUS.PERMISSION_DENIED;
+  return STATUS.FAILURE;
+}
+
+/** One printable line of a tool's message for the client. */
+export function messageOf(output: Buffer): string {
+  const line = output.toString('latin1').trim().split('\n').at(-1) ?? '';
+  return line.replace(/[^\x20-\x7e]+/g, '?').slice(-200) || 'Failure';
+}

@@ -1,0 +1,105 @@
+import { execFileSync } from 'node:child_process';
+import fc from 'fast-check';
+import { describe, expect, it } from 'vitest';
+import { longName, parseStat } from '../../../src/helper/sh/sftp-stat.js';
+import { BadPacket, PACKET_LIMIT_BYTES, PacketReader, PacketSplitter, PacketWriter, STATUS } from '../../../src/helper/sh/sftp-wire.js';
+import { messageOf, pathWord, statusOf } from '../../../src/helper/sh/sftp-worker.js';
+
+describe('SFTP packets', () => {
+  const packets = [new PacketWriter(1).uint32(3).finish(), new PacketWriter(5).uint32(9).string('handle').uint64(2 ** 40).uint32(5).finish(), new PacketWriter(4).finish()];
+  const whole = Buffer.concat(packets);
+
+  it('are found whole at every split point', () => {
+    for (let cut = 0; cut <= whole.length; cut += 1) {
+      const splitter = new PacketSplitter();
+      const found = [...splitter.feed(whole.subarray(0, cut)), ...splitter.feed(whole.subarray(cut))];
+      expect(Buffer.concat(found.map((body) => body)).equals(Buffer.concat(packets.map((packet) => packet.subarray(4))))).toBe(true);
+      expect(found).toHaveLength(3);
+    }
+  });
+
+  it('longer than allowed, or empty, end the stream', () => {
+    const header = Buffer.alloc(4);
+    header.writeUInt32BE(PACKET_LIMIT_BYTES + 1);
+    expect(() => new PacketSplitter().feed(header)).toThrow(BadPacket);
+    expect(() => new PacketSplitter().feed(Buffer.alloc(4))).toThrow(BadPacket);
+  });
+
+  it('give back the fields that were put in, beyond 4 GB too', () => {
+    fc.assert(
+      fc.property(fc.maxSafeNat(), fc.uint8Array(), fc.nat({ max: 0xffffffff }), (large, bytes, small) => {
+        const reader = new PacketReader(new PacketWriter(7).uint64(large).string(Buffer.from(bytes)).uint32(small).finish().subarray(4));
+        expect([reader.byte(), reader.uint64(), Buffer.from(bytes).equals(reader.string()), reader.uint32(), reader.ended]).toEqual([7, large, true, small, true]);
+      }),
+    );
+  });
+
+  it('give back attributes, and only those that are there', () => {
+    for (const attrs of [{}, { size: 2 ** 33 }, { uid: 1, gid: 2 }, { mode: 0o100644, atime: 5, mtime: 6 }, { size: 1, uid: 0, gid: 0, mode: 0, atime: 0, mtime: 0 }]) {
+      const reader = new PacketReader(new PacketWriter(0).attrs(attrs).finish().subarray(5));
+      expect(reader.attrs()).toEqual(attrs);
+    }
+  });
+
+  it('that end before their fields do are refused, whatever they hold', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ maxLength: 20 }), (bytes) => {
+        const reader = new PacketReader(Buffer.from(bytes));
+        try {
+          for (;;) reader.string();
+        } catch (error) {
+          expect(error).toBeInstanceOf(BadPacket);
+        }
+      }),
+    );
+  });
+});
+
+describe('a path for the worker', () => {
+  it('is one word on one line that a shell reads as that path', () => {
+    fc.assert(
+      fc.property(fc.uint8Array({ minLength: 1, maxLength: 40 }), (bytes) => {
+        const path = Buffer.from(bytes.filter((byte) => byte !== 0));
+        const word = pathWord(path);
+        expect(word.includes(0x0a)).toBe(false);
+        const out = execFileSync('/bin/sh', ['-s'], { input: Buffer.concat([Buffer.from("N='\n'\nprintf %s "), word, Buffer.from('\n')]) });
+        const expected = path.length === 0 ? '.' : path[0] === 0x2d ? `./${path.toString('latin1')}` : path.toString('latin1');
+        expect(out.toString('latin1')).toBe(expected);
+      }),
+      { numRuns: 40 },
+    );
+  });
+});
+
+describe('what the tools say', () => {
+  it.each([
+    ["stat: cannot stat 'x': No such file or directory", STATUS.NO_SUCH_FILE],
+    ["rm: can't remove 'x': Permission denied", STATUS.PERMISSION_DENIED],
+    ["mkdir: can't create directory '/x': Read-only file system", STATUS.PERMISSION_DENIED],
+    ['dd: writing: No space left on device', STATUS.FAILURE],
+  ])('%j becomes status %i', (message, code) => {
+    expect(statusOf(message)).toBe(code);
+  });
+
+  it('reaches the client as one printable line', () => {
+    expect(messageOf(Buffer.from('first\nrm: caf\u00e9: no\n'))).toBe('rm: caf?: no');
+    expect(messageOf(Buffer.alloc(0))).toBe('Failure');
+  });
+
+  it('of a file becomes attributes and a line as ls prints it', () => {
+    const stat = parseStat('81ed 1234 0 50 1600000000 1500000000 root UNKNOWN 2 ./name');
+    expect(stat?.attrs).toEqual({ mode: 0o100755, size: 1234, uid: 0, gid: 50, atime: 1_600_000_000, mtime: 1_500_000_000 });
+    expect(stat === undefined ? '' : longName(Buffer.from('name'), stat, new Date('2026-01-01')).toString()).toMatch(
+      /^-rwxr-xr-x {4}2 root {5}50 {11}1234 Jul 1[34] {2}2017 name$/,
+    );
+    expect(parseStat('stat: cannot')).toBeUndefined();
+  });
+
+  it('of special modes shows them', () => {
+    const line = (mode: string): string => {
+      const stat = parseStat(`${mode} 0 0 0 0 0 a b 1`);
+      return stat === undefined ? '' : longName(Buffer.from('x'), stat).toString().slice(0, 10);
+    };
+    expect([line('43ff'), line('89ed'), line('8924'), line('a1ff')]).toEqual(['drwxrwxrwt', '-rwsr-xr-x', '-r-Sr--r--', 'lrwxrwxrwx']);
+  });
+});
