@@ -31,6 +31,7 @@ export interface GatewayOptions {
 }
 
 interface Open {
+  user: string;
   /** Which credential this session belongs to: a keyed hash, never the credential itself. */
   proof: Buffer;
   session: DeviceSession;
@@ -103,7 +104,9 @@ export class BridgeGateway implements Gateway {
       }
       if (open !== this.#open) continue;
       if (same) return this.#lease(open);
-      throw new Fault('BUSY', 'This device has one session, and it is open under another user or password; it is free once its clients have left.');
+      // A mistyped password is asked for again, as by sshd; nobody else can be let in by asking.
+      if (open.user === credential.user) throw new Fault('DENIED', 'The session of this user is open under another password.');
+      throw new Fault('BUSY', 'This device has one session, and it is open under another user; it is free once its clients have left.');
     }
   }
 
@@ -117,7 +120,7 @@ export class BridgeGateway implements Gateway {
       backend: (tier) => this.#backend(tier, credential.user),
       log: this.#options.log,
     });
-    const open: Open = { proof, session, accepted: session.start(), leases: new Set(), linger: undefined };
+    const open: Open = { user: credential.user, proof, session, accepted: session.start(), leases: new Set(), linger: undefined };
     this.#open = open;
     session.onEnd = (fault) => {
       this.#ended(open, fault);
