@@ -28,6 +28,8 @@ export const OPEN_LIMIT_BYTES = 1024 * 1024;
 export const CREDIT_TO_DEVICE_BYTES = 1024 * 1024;
 /** Credit that the bridge has at the opening of a channel. */
 export const CREDIT_TO_BRIDGE_BYTES = 256 * 1024;
+/** A receiver that keeps up lets its channel's window double up to this, for paths with delay. */
+export const CREDIT_MOST_BYTES = 2 * 1024 * 1024;
 /** Most payload of one channel between two turns of the others. */
 export const SLICE_BYTES = 16 * 1024;
 /** Channel numbers given out by the device have this bit. */

@@ -5,7 +5,7 @@ import json, errno, select
  PROGRAM) = range(1, 17)
 # Bytes that the bridge, and that we, may send on a channel before any CREDIT.
 # A test holds them to src/mux/wire.ts.
-CREDIT_TO_BRIDGE, CREDIT_TO_DEVICE = 262144, 1048576
+CREDIT_TO_BRIDGE, CREDIT_TO_DEVICE, CREDIT_MOST = 262144, 1048576, 2097152
 # Bytes of one read, so that a keystroke waits for one slice; more where it compresses well, or where
 # the path is so wide that a slice is a small part of what it holds.
 SLICE, BIG_SLICE, SLICES = 16384, 65536, 8
@@ -24,7 +24,7 @@ class Channel(object):
 
     def __init__(self, host, number):
         self.host, self.number = host, number
-        self.credit, self.owed = CREDIT_TO_DEVICE, 0
+        self.credit, self.owed, self.window = CREDIT_TO_DEVICE, 0, CREDIT_TO_BRIDGE
         self.queue = bytearray()
         self.ended = self.mute = self.sent_eof = False
         self.opening = True
@@ -64,7 +64,7 @@ class Channel(object):
             # Nobody reads it: drop it, and do not let the sender wait.
             self.took(len(data))
             return
-        if len(self.queue) + len(data) > CREDIT_TO_BRIDGE:
+        if len(self.queue) + len(data) > self.window:
             self.close('more data than credit')
             return
         self.queue += data
@@ -95,7 +95,11 @@ class Channel(object):
 
     def took(self, n):
         self.owed += n
-        if self.owed >= CREDIT_TO_BRIDGE // 4:
+        if self.owed >= self.window // 4:
+            if not self.queue and self.window < CREDIT_MOST:
+                # The reader keeps up: the window is what limits the sender.
+                self.owed += self.window
+                self.window *= 2
             self.send(CREDIT, struct.pack('>I', self.owed))
             self.owed = 0
 

@@ -45,11 +45,12 @@ it('both halves of the mux agree on its messages and limits', () => {
   const names = /\(OPEN,([A-Z,]+)\)=range\(1,17\)/.exec(helperText())?.[1]?.split(',') ?? [];
   expect(['OPEN', ...names]).toEqual(Object.keys(mux.MSG));
   expect(Object.values(mux.MSG)).toEqual(Object.keys(mux.MSG).map((_, i) => i + 1));
-  expect([constant('MESSAGE_LIMIT'), constant('OPEN_LIMIT'), constant('CREDIT_TO_BRIDGE'), constant('CREDIT_TO_DEVICE'), constant('SLICE')]).toEqual([
+  expect([constant('MESSAGE_LIMIT'), constant('OPEN_LIMIT'), constant('CREDIT_TO_BRIDGE'), constant('CREDIT_TO_DEVICE'), constant('CREDIT_MOST'), constant('SLICE')]).toEqual([
     mux.PAYLOAD_LIMIT_BYTES,
     mux.OPEN_LIMIT_BYTES,
     mux.CREDIT_TO_BRIDGE_BYTES,
     mux.CREDIT_TO_DEVICE_BYTES,
+    mux.CREDIT_MOST_BYTES,
     mux.SLICE_BYTES,
   ]);
 });
