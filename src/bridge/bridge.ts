@@ -30,6 +30,8 @@ export interface Bridge {
   readonly port: number;
   /** Resolves when the platform ended the tunnel for good. */
   readonly ended: Promise<Fault>;
+  /** How it is now: tunnel, session, link figures, repairs so far. For logs and people. */
+  readonly state: Record<string, unknown>;
   /** Stops accepting, lets clients finish for `drainMs`, leaves the device clean, closes the tunnel. */
   close(drainMs?: number): Promise<void>;
 }
@@ -60,6 +62,9 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     address: server.address,
     port: server.port,
     ended,
+    get state() {
+      return { connections: server.connections, ...gateway.state };
+    },
     close: async (drainMs = 0) => {
       await server.close(drainMs);
       await gateway.close();

@@ -184,6 +184,11 @@ export class BridgeGateway implements Gateway {
     open.leases.clear();
   }
 
+  /** How the tunnel and the device session are, for people who look into a running bridge. */
+  get state(): Record<string, unknown> {
+    return { tunnel: this.#login?.tunnelState, session: this.#open?.session.state, clients: this.#open?.leases.size };
+  }
+
   async close(): Promise<void> {
     this.#open?.session.end(new Fault('DEVICE_LOST', 'The bridge is shutting down.'));
     await this.#leaving;

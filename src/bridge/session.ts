@@ -1,6 +1,6 @@
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { boot, NoShell } from '../helper/boot.js';
+import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
 import type { Carrier } from '../link/carrier.js';
 import type { Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
@@ -22,6 +22,16 @@ export interface SessionOptions {
 
 /** The first login may need the tunnel to come up, the device's agent to start, and one repetition. */
 const FIRST_LOGIN_MS = 60_000;
+/** From the accepted login to a helper that runs, all tiers and tries together. */
+const START_MS = 120_000;
+/** The boot line of a device that answered it in less than a quarter of this may be that quick again. */
+const REBOOT_ATTEMPT_MS = 2_000;
+/**
+ * Refusals of a credential that worked before, until they are believed: the C agent says the same when
+ * the device's SSH server is just not there. Few, because devices lock accounts.
+ */
+const REFUSALS = 4;
+const REFUSAL_PAUSE_MS = 1_000;
 const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 5_000;
 /** In-band logins tried before the tunnel's connection is replaced. */
@@ -50,6 +60,9 @@ export class DeviceSession {
   #tier: Tier = 'raw';
   #ended: Fault | undefined;
   #recovering = false;
+  /** When the first session was lost since a promise was kept: relogins without any are one fight. */
+  #lostSince: number | undefined;
+  #bootMs = BOOT_ATTEMPT_MS;
   #device!: { promise: Promise<Device>; resolve(device: Device): void; reject(fault: Fault): void };
   readonly counters: SessionCounters = { recoveries: 0, worstRecoveryMs: 0, nudges: 0 };
   /** The session is over for good. */
@@ -74,6 +87,9 @@ export class DeviceSession {
       stalled: (owedMs) => {
         this.#lost(new Fault('DEVICE_LOST', `The device answered nothing for ${String(owedMs)} ms.`));
       },
+      kept: () => {
+        this.#lostSince = undefined;
+      },
       graceMs: options.graceMs,
     });
   }
@@ -90,9 +106,17 @@ export class DeviceSession {
   async start(): Promise<void> {
     const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(FIRST_LOGIN_MS)]);
     const carrier = await this.#firstLogin(signal);
-    void this.#bringUp(carrier).catch((error: unknown) => {
-      this.end(toFault(error));
-    });
+    const late = new Fault('DEVICE_LOST', `The helper did not start on the device within ${String(START_MS / 1000)} s.`);
+    const deadline = setTimeout(() => {
+      this.end(late);
+    }, START_MS);
+    void this.#bringUp(carrier)
+      .catch((error: unknown) => {
+        this.end(toFault(error));
+      })
+      .finally(() => {
+        clearTimeout(deadline);
+      });
   }
 
   async #firstLogin(signal: AbortSignal): Promise<Carrier> {
@@ -111,7 +135,7 @@ export class DeviceSession {
   async #bringUp(first: Carrier): Promise<void> {
     const { tier } = this.#options;
     const ladder = tier === 'auto' ? LADDER : [tier];
-    const started = Date.now();
+    const started = performance.now();
     let carrier: Carrier | undefined = first;
     let cause: Fault | undefined;
     for (const step of ladder) {
@@ -120,9 +144,9 @@ export class DeviceSession {
       for (let attempt = 1; ; attempt += 1) {
         try {
           carrier ??= await this.#options.login.open(this.#options.credential, true, this.#abort.signal);
-          await this.#attach(backend, carrier, step);
+          await this.#attach(backend, carrier, step, this.#abort.signal);
           this.#tier = step;
-          this.#ready(backend, carrier, Date.now() - started);
+          this.#ready(backend, carrier, Math.round(performance.now() - started));
           return;
         } catch (error) {
           cause = toFault(error);
@@ -139,13 +163,14 @@ export class DeviceSession {
     throw cause ?? new Fault('UNSUPPORTED', 'No tier runs on this device.');
   }
 
-  async #attach(backend: Backend, carrier: Carrier, tier: Tier): Promise<void> {
-    const signal = this.#abort.signal;
+  async #attach(backend: Backend, carrier: Carrier, tier: Tier, signal: AbortSignal): Promise<void> {
     if (tier === 'raw') {
       await backend.attach(carrier, NO_BOOT, signal);
       return;
     }
-    const booted = await boot(carrier, this.#log, signal);
+    const began = performance.now();
+    const booted = await boot(carrier, this.#log, signal, this.#bootMs);
+    this.#bootMs = Math.min(BOOT_ATTEMPT_MS, Math.max(REBOOT_ATTEMPT_MS, 4 * (performance.now() - began)));
     if (carrier.manners?.polled === true) booted.run(SHOW_YOURSELF);
     await backend.attach(carrier, booted, signal);
   }
@@ -172,6 +197,7 @@ export class DeviceSession {
     this.#recovering = true;
     this.#watchdog.stop();
     this.#log.warn({ reason: cause.message }, 'the session on the device was lost; logging in again');
+    this.#lostSince ??= performance.now();
     this.#backend?.detach(cause);
     void this.#recover(cause).catch((error: unknown) => {
       this.end(toFault(error));
@@ -179,32 +205,71 @@ export class DeviceSession {
   }
 
   async #recover(cause: Fault): Promise<void> {
-    const since = Date.now();
+    const since = performance.now();
     const backend = this.#backend as Backend;
+    const leftMs = this.#options.graceMs - (since - (this.#lostSince ?? since));
+    const over = AbortSignal.timeout(Math.max(0, Math.round(leftMs)));
+    const signal = AbortSignal.any([this.#abort.signal, over]);
     let last = cause;
+    let refusals = 0;
+    // Our own connection was lost: the terminal may be as it was.
+    let old = cause.code === 'TUNNEL';
     for (let attempt = 1; ; attempt += 1) {
       if (this.#ended !== undefined) return;
-      if (Date.now() - since > this.#options.graceMs) {
+      if (over.aborted) {
         throw new Fault('DEVICE_LOST', `The device could not be reached again within ${String(this.#options.graceMs / 1000)} s: ${last.message}`, { cause: last });
       }
       try {
-        const carrier = await this.#options.login.open(this.#options.credential, true, this.#abort.signal);
-        await this.#attach(backend, carrier, this.#tier);
-        const ms = Date.now() - since;
+        const carrier = await this.#again(backend, old, signal);
+        const ms = Math.round(performance.now() - since);
         this.counters.recoveries += 1;
         this.counters.worstRecoveryMs = Math.max(this.counters.worstRecoveryMs, ms);
         this.#recovering = false;
         this.#watch(backend, carrier);
-        this.#log.info({ ms, attempt }, 'the session on the device goes on');
+        this.#log.info({ ms, attempt, ...this.counters }, 'the session on the device goes on');
         return;
       } catch (error) {
         last = toFault(error);
-        if (last instanceof HelperGone || last.code === 'TUNNEL' || last.code === 'DENIED' || last.code === 'UNSUPPORTED') throw last;
+        if (last instanceof HelperGone || last.code === 'TUNNEL') throw last;
+        if (last.code === 'DENIED' && ++refusals >= REFUSALS) throw last;
         this.#log.warn({ attempt, reason: last.message }, 'logging in again did not work yet');
-        if (attempt % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(last.message);
-        await delay(Math.min(RETRY_MIN_MS * 2 ** attempt, RETRY_MAX_MS), this.#abort.signal);
+        if (attempt % LOGINS_PER_TUNNEL === 0 && last.code !== 'DENIED') this.#options.login.reset(last.message);
+        old = !old;
+        const pause = refusals > 0 ? REFUSAL_PAUSE_MS * 2 ** (refusals - 1) : RETRY_MIN_MS * 2 ** attempt;
+        await delay(Math.min(pause, RETRY_MAX_MS), signal);
       }
     }
+  }
+
+  /** One try: the old terminal where that may live and `old` says so, else a new login. */
+  async #again(backend: Backend, old: boolean, signal: AbortSignal): Promise<Carrier> {
+    const { login, credential } = this.#options;
+    if (old && backend.resume !== undefined) {
+      const same = await login.resume(signal);
+      if (same !== undefined) {
+        if (await backend.resume(same, signal)) return same;
+        this.#log.info('the old terminal does not answer');
+      }
+    }
+    const carrier = await login.open(credential, true, signal);
+    await this.#attach(backend, carrier, this.#tier, signal);
+    return carrier;
+  }
+
+  /** For the log and for people who look into a running bridge. */
+  get state(): Record<string, unknown> {
+    const backend = this.#backend;
+    return {
+      tier: this.#tier,
+      ended: this.#ended?.message,
+      recovering: this.#recovering,
+      channels: backend?.channels,
+      owedMs: backend?.owedMs(),
+      rttMs: backend?.rttMs,
+      progress: backend?.progress,
+      ...(backend !== undefined && 'stats' in backend ? { link: backend.stats } : {}),
+      ...this.counters,
+    };
   }
 
   /** Ends everything with this reason: channels fail, the helper leaves the device. */

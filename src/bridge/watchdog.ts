@@ -16,6 +16,8 @@ const PROBE_EVERY_MS = 10_000;
  * next, for paths slower than we think; one kept promise puts it back.
  */
 const PATIENCE_MAX = 8;
+/** A tick this late means that we stood still ourselves: what came meanwhile is to be read first. */
+const LATE_MS = 500;
 
 /**
  * Agents that send output only after a command are asked for it: every second, with a pause after
@@ -28,6 +30,8 @@ const POLL_PAUSE_MS = 6_000;
 export interface WatchdogOptions {
   nudge(backend: Backend): void;
   stalled(owedMs: number): void;
+  /** The device kept a promise, or owes nothing. */
+  kept(): void;
   /** The helper ends itself after this silence; it hears from us three times as often. */
   graceMs: number;
 }
@@ -43,6 +47,9 @@ export class Watchdog {
   #probedAt = 0;
   #nudged = false;
   #patience = 1;
+  #progress: number | undefined;
+  #dueAt = 0;
+  #excused = false;
   #polledAt = 0;
   #polls = 0;
 
@@ -52,10 +59,11 @@ export class Watchdog {
 
   watch(backend: Backend, carrier: Carrier): void {
     this.stop();
-    this.#probedAt = Date.now();
+    this.#probedAt = performance.now();
     this.#owed = 0;
     this.#nudged = false;
-    this.#tick(backend, carrier);
+    this.#progress = backend.progress;
+    this.#next(backend, carrier, TICK_BUSY_MS);
   }
 
   stop(): void {
@@ -64,11 +72,19 @@ export class Watchdog {
   }
 
   #tick(backend: Backend, carrier: Carrier): void {
-    const now = Date.now();
+    const now = performance.now();
+    // Once only: a machine that is always late must still find what is lost.
+    this.#excused = !this.#excused && now - this.#dueAt > LATE_MS;
+    if (this.#excused) {
+      this.#next(backend, carrier, TICK_BUSY_MS);
+      return;
+    }
     const owed = backend.owedMs();
     const slack = ROUND_TRIPS * backend.rttMs;
-    if (owed < this.#owed) this.#patience = 1;
+    if (owed < this.#owed || backend.progress !== this.#progress) this.#patience = 1;
+    if (owed === 0 || owed < this.#owed || backend.progress !== this.#progress) this.#options.kept();
     this.#owed = owed;
+    this.#progress = backend.progress;
     if (owed > (STALLED_MS + slack) * this.#patience) {
       this.#patience = Math.min(this.#patience * 2, PATIENCE_MAX);
       this.#options.stalled(owed);
@@ -87,9 +103,14 @@ export class Watchdog {
       if (owed === 0) backend.nudge();
     }
     const busy = owed > 0 || backend.channels > 0;
+    this.#next(backend, carrier, busy ? TICK_BUSY_MS : Math.min(TICK_IDLE_MS, this.#options.graceMs / 6));
+  }
+
+  #next(backend: Backend, carrier: Carrier, ms: number): void {
+    this.#dueAt = performance.now() + ms;
     this.#timer = setTimeout(() => {
       this.#tick(backend, carrier);
-    }, busy ? TICK_BUSY_MS : Math.min(TICK_IDLE_MS, this.#options.graceMs / 6));
+    }, ms);
   }
 
   #poll(carrier: Carrier, now: number): void {

@@ -74,6 +74,8 @@ export interface BridgeSettings {
 }
 
 export interface BridgeService extends Service {
+  /** For the log, when somebody asks. */
+  readonly state: Record<string, unknown>;
   /** Where it listens, with the port that was chosen. */
   readonly address: Address;
   /** The first host key: algorithm and base64, and its fingerprint. */

@@ -27,6 +27,9 @@ export const PARTS: Parts = {
       address: { host: bridge.address, port: bridge.port },
       hostKey: hostKeys,
       ended: bridge.ended,
+      get state() {
+        return bridge.state;
+      },
       close: (drain) => bridge.close(drain ? drainMs : 0),
     };
   },

@@ -10,7 +10,7 @@ const PROBED_TOOLS = [
 ];
 
 /** How long each way of waking the login shell may take before the next is tried. */
-const ATTEMPT_MS = 5_000;
+export const BOOT_ATTEMPT_MS = 5_000;
 /** An agent that stalls, or sends output only after a command, is asked this often. */
 const NUDGE_MS = 500;
 /** Text kept while looking for the marker; MOTDs and prompts are shorter. */
@@ -64,14 +64,16 @@ export class NoShell extends Fault {
 
 /**
  * Types the boot line until its marker answers. Rejects with NoShell when the device has no
- * POSIX shell behind its login, with DEVICE_LOST when the carrier goes.
+ * POSIX shell behind its login, with DEVICE_LOST when the carrier goes or says nothing at all: a shell
+ * that cannot run the line shows it or complains, a session that died does neither.
  */
-export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, attemptMs = ATTEMPT_MS): Promise<BootResult> {
+export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, attemptMs = BOOT_ATTEMPT_MS): Promise<BootResult> {
   const word = `b${randomBytes(8).toString('hex')}`;
   const marker = Buffer.from(`@${word},`);
   let text: Buffer = Buffer.alloc(0);
   return await new Promise<BootResult>((resolve, reject) => {
     let attempt = 0;
+    let heard = false;
     let timer: NodeJS.Timeout;
     const settle = (finish: () => void): void => {
       clearTimeout(timer);
@@ -91,6 +93,12 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, atte
     };
     const type = (): void => {
       const prelude = PRELUDES[attempt];
+      if (attempt > 0 && !heard) {
+        settle(() => {
+          reject(new Fault('DEVICE_LOST', 'The terminal of the device shows nothing of what is typed.'));
+        });
+        return;
+      }
       if (prelude === undefined) {
         settle(() => {
           reject(new NoShell());
@@ -110,6 +118,7 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, atte
       });
     };
     carrier.onText = (bytes) => {
+      heard ||= attempt > 0;
       text = Buffer.concat([text, bytes]).subarray(-NOISE_LIMIT_BYTES);
       const at = text.indexOf(marker);
       const end = at < 0 ? -1 : text.indexOf('@', at + marker.length);

@@ -9,9 +9,15 @@ import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, List
 import { Mux } from '../mux/mux.js';
 import { attachProgram, goneMark, sftpProgram, startProgram } from './python/program.js';
 
-/** One try to get the program across and a packet back. */
+/** One try to get the program across and a packet back; less where the first start was quick. */
 const START_TRY_MS = 6_000;
+const ATTACH_TRY_MIN_MS = 2_000;
 const START_TRIES = 3;
+/** A terminal that lives answers within this and four round trips. */
+const RESUME_MS = 1_500;
+/** The farewell is said this many times at most, so often, since any frame may be lost. */
+const BYES = 3;
+const BYE_EVERY_MS = 400;
 /** Frame size for repeated tries: large frames may be what was lost. */
 const CAREFUL_CHARS = 1_000;
 /** An agent that stalls, or sends output only after a command, is asked this often. */
@@ -50,6 +56,12 @@ function stage1Line(mark: string): string {
   return `_I=${mark} python3 -c ${STAGE1_ARGUMENT}||printf "@%s-%s@" NOPY ${mark}`;
 }
 
+/**
+ * What became of one try: `damaged` when the program arrived broken, `silent` when nothing was heard of
+ * it, `dead` when a device that is known to be quick did not make a sound.
+ */
+type StartOutcome = 'attached' | 'silent' | 'damaged' | 'dead';
+
 export interface PythonBackendOptions {
   /** Seconds that the helper waits on the device for a lost bridge. */
   graceSeconds: number;
@@ -69,6 +81,8 @@ export class PythonBackend implements Backend {
   #sftpSent = false;
   #ownSftp = false;
   #ended = false;
+  /** For one try; shorter once the first start has shown how quick the device is. */
+  #tryMs = START_TRY_MS;
   onEnd: (fault: Fault) => void = () => undefined;
 
   constructor(options: PythonBackendOptions) {
@@ -102,6 +116,10 @@ export class PythonBackend implements Backend {
     return this.#link.rttMs;
   }
 
+  get progress(): number {
+    return this.#link.progress;
+  }
+
   get stats(): LinkStats {
     return this.#link.stats;
   }
@@ -118,19 +136,50 @@ export class PythonBackend implements Backend {
     if (boot.facts['python3'] === undefined) throw new Fault('UNSUPPORTED', 'The device has no python3.');
     const parameters = { secret: this.#secret, graceSeconds: this.#options.graceSeconds };
     const program = this.#info === undefined ? startProgram(parameters) : attachProgram(parameters);
+    const began = performance.now();
+    let outcome: StartOutcome = 'silent';
     for (let attempt = 1; ; attempt += 1) {
-      const outcome = await this.#try(carrier, boot, program, attempt, signal);
-      if (outcome === 'attached') return;
-      if (attempt >= START_TRIES) {
-        throw new Fault('DEVICE_LOST', `The helper on the device did not answer in ${String(START_TRIES)} tries.`);
+      // The line of stage 1 may have been what was lost; a stage 1 that runs takes it for a bad program.
+      if (outcome === 'silent') boot.run(stage1Line(this.#mark));
+      outcome = await this.#try(carrier, program, attempt, signal);
+      if (outcome === 'attached') {
+        this.#tryMs = Math.min(START_TRY_MS, Math.max(ATTACH_TRY_MIN_MS, 4 * (performance.now() - began)));
+        return;
+      }
+      if (attempt >= START_TRIES || outcome === 'dead') {
+        throw new Fault('DEVICE_LOST', `The helper on the device did not answer (${String(attempt)} of ${String(START_TRIES)} tries).`);
       }
       this.#log.debug({ attempt, outcome }, 'helper: no answer to the start; trying again');
     }
   }
 
-  async #try(carrier: Carrier, boot: Boot, program: string, attempt: number, signal: AbortSignal): Promise<'attached' | 'silent' | 'damaged'> {
+  async resume(carrier: Carrier, signal: AbortSignal): Promise<boolean> {
+    return await new Promise((resolve) => {
+      const settle = (lives: boolean): void => {
+        clearTimeout(timer);
+        signal.removeEventListener('abort', onAbort);
+        if (!lives) this.#link.detach();
+        resolve(lives);
+      };
+      const onAbort = (): void => {
+        settle(false);
+      };
+      const timer = setTimeout(onAbort, RESUME_MS + 4 * this.#link.rttMs);
+      carrier.onLost = onAbort;
+      carrier.onText = (text) => {
+        this.#link.receive(text);
+      };
+      signal.addEventListener('abort', onAbort);
+      void this.#link.attach(carrier).then(() => {
+        settle(true);
+      });
+    });
+  }
+
+  async #try(carrier: Carrier, program: string, attempt: number, signal: AbortSignal): Promise<StartOutcome> {
     return await new Promise((resolve, reject) => {
       let tail = '';
+      let heard = false;
       const gone = goneMark(this.#secret);
       const introduced = this.#info !== undefined ? Promise.resolve() : new Promise<void>((done) => (this.#introduced = done));
       const settle = (finish: () => void): void => {
@@ -150,9 +199,9 @@ export class PythonBackend implements Backend {
       };
       const timer = setTimeout(() => {
         settle(() => {
-          resolve('silent');
+          resolve(this.#info !== undefined && !heard ? 'dead' : 'silent');
         });
-      }, START_TRY_MS);
+      }, this.#tryMs);
       const nudges = setInterval(() => {
         carrier.write('');
       }, NUDGE_MS);
@@ -160,6 +209,7 @@ export class PythonBackend implements Backend {
         fail(new Fault('DEVICE_LOST', 'The device session ended while the helper was started.', { cause }));
       };
       carrier.onText = (text) => {
+        heard = true;
         tail = (tail + text.toString('latin1')).slice(-TAIL_CHARS - text.length);
         if (tail.includes(gone)) fail(new HelperGone('The helper is gone from the device (a reboot, or its grace time was over); what ran on it has ended.'));
         else if (tail.includes(`@NOPY-${this.#mark}@`)) fail(new Fault('UNSUPPORTED', 'python3 on the device does not run the helper (too old, or without zlib).'));
@@ -179,7 +229,6 @@ export class PythonBackend implements Backend {
           resolve('attached');
         });
       });
-      if (attempt === 1) boot.run(stage1Line(this.#mark));
       // The two line ends take two bytes each on the wire.
       const size = attempt === 1 ? carrier.maxWrite - 2 : CAREFUL_CHARS;
       const line = `\n${program}\n`;
@@ -206,12 +255,16 @@ export class PythonBackend implements Backend {
 
   async shutdown(fault: Fault, signal: AbortSignal): Promise<void> {
     this.#mux.fail(fault);
-    this.#link.bye(fault.message);
+    const began = performance.now();
+    let byes = 0;
     await new Promise<void>((resolve) => {
       const timer = setInterval(() => {
-        if (this.#ended || signal.aborted) {
+        if (this.#ended || signal.aborted || !this.#link.isAttached) {
           clearInterval(timer);
           resolve();
+        } else if (byes < BYES && performance.now() - began >= byes * BYE_EVERY_MS) {
+          byes += 1;
+          this.#link.bye(fault.message);
         }
       }, 20);
     });

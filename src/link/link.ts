@@ -68,6 +68,16 @@ export class Link {
     return this.#sender.srttMs;
   }
 
+  /** Bytes that arrived, both ways together. */
+  get progress(): number {
+    return this.#receiver.recv + this.#sender.ackedBytes;
+  }
+
+  /** Whether there is a text stream to write to. */
+  get isAttached(): boolean {
+    return this.#carrier !== undefined;
+  }
+
   get stats(): LinkStats {
     return {
       rttMs: this.#sender.srttMs,
@@ -123,7 +133,7 @@ export class Link {
   /** Milliseconds since a promise of the device was made or last kept; 0 when it owes nothing. */
   owedMs(): number {
     const since = [this.#sender.owedSince, this.#replyAskedAt].filter((at) => at > 0);
-    return since.length === 0 ? 0 : Math.max(1, Date.now() - Math.min(...since));
+    return since.length === 0 ? 0 : Math.max(1, performance.now() - Math.min(...since));
   }
 
   bye(reason: string): void {
@@ -136,7 +146,7 @@ export class Link {
   }
 
   #take(packet: Packet): void {
-    const now = Date.now();
+    const now = performance.now();
     if (this.#attached !== undefined) {
       this.#attached();
       this.#attached = undefined;
@@ -212,7 +222,7 @@ export class Link {
       this.#schedule(5);
       return;
     }
-    const now = Date.now();
+    const now = performance.now();
     const frameGapMs = carrier.manners?.frameGapMs ?? 0;
     if (now - this.#lastFrameAt < frameGapMs) {
       this.#schedule(frameGapMs - (now - this.#lastFrameAt));
@@ -270,13 +280,13 @@ export class Link {
     this.#rtoTimer = setTimeout(() => {
       this.#rtoTimer = undefined;
       this.#onTimeout();
-    }, Math.max(1, at - Date.now()));
+    }, Math.max(1, at - performance.now()));
   }
 
   #onTimeout(): void {
     const carrier = this.#carrier;
     if (carrier === undefined) return;
-    const now = Date.now();
+    const now = performance.now();
     if (now >= this.#sender.timeoutAt) {
       // A small packet: whatever ate the last one may eat large frames only.
       const sent = this.#sender.timeout(payloadFor(SMALL_FRAME_CHARS), now);

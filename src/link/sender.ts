@@ -59,6 +59,9 @@ export class Sender {
   get inFlightBytes(): number {
     return this.#inFlightBytes;
   }
+  get ackedBytes(): number {
+    return this.#acked;
+  }
   get unackedBytes(): number {
     return this.#nextOffset - this.#acked;
   }

@@ -28,6 +28,14 @@ export class AgentKind {
     if (sinceCommandMs > SPONTANEOUS_MS) this.#spontaneous = true;
   }
 
+  /**
+   * An agent that may ignore a second login while its session lives, as the C# agent does. The C agent
+   * replaces the session, in less time than asking the old one would take.
+   */
+  get keepsSession(): boolean {
+    return this.#family === 'other';
+  }
+
   get manners(): Manners {
     if (this.#family === 'other') return FREE;
     return this.#spontaneous ? C_CURRENT : C_UNKNOWN;

@@ -12,8 +12,12 @@ import type { DeviceUp, PeerFrame, Tunnel } from '../tunnel/tunnel.js';
 export const DEVICE_WAIT_MS = 30_000;
 /** From `connect` to the first sign that the device accepted or refused; PAM delays refusals by seconds. */
 export const LOGIN_DEADLINE_MS = 20_000;
-/** The same for a credential that worked before: a living agent needs 0.2 s, so do not wait long. */
-export const RELOGIN_DEADLINE_MS = 6_000;
+/**
+ * The same for a credential that worked before: a living agent needs 0.2 s, so do not wait longer than
+ * this and four times what the last login took. Each login in vain doubles it, for devices that have
+ * become slow.
+ */
+export const RELOGIN_DEADLINE_MS = 3_000;
 /** After connect_response a shell that prints no prompt is asked for a sign with an Enter. */
 export const SILENT_SHELL_MS = 2_000;
 /** Most characters of a peer's words in a log. */
@@ -91,7 +95,7 @@ class TerminalCarrier implements Carrier {
   readonly #tunnel: Tunnel;
   readonly #agent: AgentKind;
   readonly #early: EarlyText;
-  #writtenAt = Date.now();
+  #writtenAt = performance.now();
   #onText: ((bytes: Buffer) => void) | undefined;
   #lost = false;
   onLost: (cause: Error) => void = () => undefined;
@@ -122,7 +126,7 @@ class TerminalCarrier implements Carrier {
 
   write(text: string): void {
     if (this.#lost) return;
-    this.#writtenAt = Date.now();
+    this.#writtenAt = performance.now();
     // Escapes and UTF-8 take more room than characters; link text has neither.
     const pieces = ESCAPED.test(text) ? splitCommandData(text) : [text];
     for (const data of pieces) this.#tunnel.send({ operation: 'command', requestId: this.requestId, data });
@@ -130,7 +134,7 @@ class TerminalCarrier implements Carrier {
 
   deliver(bytes: Buffer): void {
     if (this.#lost || bytes.length === 0) return;
-    this.#agent.heard(Date.now() - this.#writtenAt);
+    this.#agent.heard(performance.now() - this.#writtenAt);
     if (this.#onText !== undefined) this.#onText(bytes);
     else this.#early.push(bytes);
   }
@@ -164,6 +168,11 @@ export class Login {
   #ended: Fault | undefined;
   #pending: Pending | undefined;
   #carrier: TerminalCarrier | undefined;
+  /** The newest session, while nothing says that the device has given it up. */
+  #lastId: string | undefined;
+  /** What the last login took, and how often one was in vain since. */
+  #loginMs = 0;
+  #inVain = 0;
   #waiters: (() => void)[] = [];
   /** The tunnel is over for good. */
   onEnded: (fault: Fault) => void = () => undefined;
@@ -211,8 +220,9 @@ export class Login {
     this.#drop(new Fault('DEVICE_LOST', 'The session was replaced by a new login.'));
     const requestId = newRequestId();
     this.#password = credential.password;
+    const began = performance.now();
     return await new Promise<Carrier>((resolve, reject) => {
-      const deadlineMs = again ? this.#options.reloginDeadlineMs : this.#options.loginDeadlineMs;
+      const deadlineMs = again ? this.#patience() : this.#options.loginDeadlineMs;
       let silent: NodeJS.Timeout | undefined;
       const settle = (): void => {
         clearTimeout(deadline);
@@ -227,6 +237,9 @@ export class Login {
         early: new EarlyText(),
         accept: () => {
           settle();
+          this.#loginMs = performance.now() - began;
+          this.#inVain = 0;
+          this.#lastId = requestId;
           this.#carrier = new TerminalCarrier(this.#tunnel, this.#agent, requestId, pending.early);
           resolve(this.#carrier);
         },
@@ -239,8 +252,9 @@ export class Login {
         pending.fail(new Fault('DEVICE_LOST', 'The login was given up.', { cause: signal.reason }));
       };
       const deadline = setTimeout(() => {
+        this.#inVain += 1;
         pending.fail(
-          new Fault('DEVICE_LOST', `The agent on the device did not log in within ${String(deadlineMs / 1000)} s; restart it if this goes on.`),
+          new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on.`),
         );
       }, deadlineMs);
       const askSilentShell = (): void => {
@@ -260,6 +274,28 @@ export class Login {
         pending.fail(toFault(thrown));
       }
     });
+  }
+
+  /**
+   * The terminal of the newest login once more, after our own connection was lost: the device may know
+   * nothing of that, and some agents ignore a second login while they have a session. Undefined when
+   * the session is known to be gone, or a new login is the better way.
+   */
+  async resume(signal: AbortSignal): Promise<Carrier | undefined> {
+    if (!this.#agent.keepsSession || this.#lastId === undefined) return undefined;
+    await this.#deviceLeg(signal);
+    if (this.#lastId === undefined) return undefined;
+    this.#drop(new Fault('DEVICE_LOST', 'The terminal was taken over.'));
+    this.#carrier = new TerminalCarrier(this.#tunnel, this.#agent, this.#lastId, new EarlyText());
+    return this.#carrier;
+  }
+
+  #patience(): number {
+    return Math.min(Math.max(this.#options.reloginDeadlineMs, 4 * this.#loginMs) * 2 ** Math.min(this.#inVain, 8), this.#options.loginDeadlineMs);
+  }
+
+  get tunnelState(): string {
+    return this.#tunnel.state;
   }
 
   /** Drops the tunnel's connection and makes a new one. */
@@ -301,7 +337,11 @@ export class Login {
 
   #deviceUp(device: DeviceUp): void {
     clearTimeout(this.#returnTimer);
-    if (device.repeated) this.#drop(new Fault('DEVICE_LOST', "The device's agent reconnected; its session is gone."));
+    if (device.repeated) this.#lastId = undefined;
+    // A login sent before this news went to an agent that is no more, or to nobody.
+    if (device.repeated || (!device.assumed && this.#pending !== undefined)) {
+      this.#drop(new Fault('DEVICE_LOST', "The device's agent reconnected; its session is gone."));
+    }
     if (device.assumed) this.#log.info('the platform did not say whether the device is there; trying it');
     this.#device = true;
     this.#wake();
@@ -367,6 +407,7 @@ export class Login {
     const pending = this.#pending;
     // Without a session there is no end of one: a platform that says so all day must not fill the log.
     const level = this.#carrier === undefined ? 'debug' : 'info';
+    if (pending === undefined) this.#lastId = undefined;
     if (pending === undefined && status === STATUS_SHELL_ENDED) {
       // Its text speaks of idling; the agent sends it whenever the shell is gone.
       this.#log[level]('the login shell on the device ended');

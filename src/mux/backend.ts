@@ -25,6 +25,11 @@ export interface Backend extends Device {
    * to, DEVICE_LOST when this try failed, UNSUPPORTED when this tier cannot run there.
    */
   attach(carrier: Carrier, boot: Boot, signal: AbortSignal): Promise<void>;
+  /**
+   * Goes on over a carrier that types into the same terminal as the one before, where the helper's
+   * front still runs. False when nothing answered: the terminal is gone. Undefined: cannot do that.
+   */
+  resume?(carrier: Carrier, signal: AbortSignal): Promise<boolean>;
   /** The carrier is gone; keep everything and wait for attach. */
   detach(cause: Error): void;
   /** Milliseconds since the device last kept a promise while one is outstanding; 0 when nothing is owed. */
@@ -33,6 +38,11 @@ export interface Backend extends Device {
   nudge(): void;
   /** Smoothed round trip of the link in ms, 0 when unknown. */
   readonly rttMs: number;
+  /**
+   * Grows with every byte that arrived, either way; undefined where it is not counted. A session that
+   * is repaired again and again without getting anywhere is known by it.
+   */
+  readonly progress?: number;
   /** Channels open now. */
   readonly channels: number;
   /** Called when the helper itself ended (its grace, a fatal error), with the reason. */

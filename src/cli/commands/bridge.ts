@@ -35,6 +35,8 @@ export function bridgeCommand(parts: Parts, exit: (code: number) => void): Comma
         const keys = await deviceKeys(options, log);
         const tunnel = await tunnelSettings(options, command, log);
         const bridge = keep(await parts.startBridge({ ...serverSettings(options), tunnel, listen: options.listen, keys, log }));
+        // For whoever wonders what a bridge is waiting for: kill -USR2.
+        process.on('SIGUSR2', () => log.warn({ state: bridge.state }, 'state'));
         log.info({ address: formatAddress(bridge.address), hostKey: bridge.hostKey.fingerprint }, 'bridge is ready');
         return {
           ready: {
