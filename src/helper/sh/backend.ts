@@ -6,21 +6,21 @@ import type { Backend, Boot } from '../../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../../mux/device.js';
 import { Account } from './account.js';
 import { ShChannel } from './channel.js';
-import { SUM_TOOLS } from './checksum.js';
-import { decodeSegment, type Encoding } from './encoding.js';
+import { decodeSegment } from './encoding.js';
+import { parseFacts, type Facts } from './facts.js';
+import { launchItems } from './launch.js';
 import { programLines } from './program.js';
+import { Ledger, NOTE_CHARS } from './ledger.js';
 import { plan, type RunMode } from './requests.js';
 import { RecordScanner } from './scanner.js';
 import { SftpServer } from './sftp-server.js';
 import { start } from './start.js';
 import { Uplink } from './uplink.js';
-import { EXIT_RECORD_CHARS, escapeForPrintf, SCRIPT_INLINE_CHARS, type SegmentStream, type ShRecord, STREAM_SEGMENTS } from './wire.js';
+import { EXIT_RECORD_CHARS, type SegmentStream, type ShRecord, STREAM_SEGMENTS } from './wire.js';
 import { FrameWriter } from './writer.js';
 
 /** Acknowledgement of output waits so long for company: command frames are dear. */
 const ACK_DELAY_MS = 200;
-/** A hole in a stream is asked for after this; the device does not reorder by much. */
-const HOLE_MS = 150;
 /** How often holes, silent inputs and keepalives are looked at while channels are open. */
 const TICK_MS = 100;
 /** Silence after which the device is asked whether it is still there, while channels are open. */
@@ -30,10 +30,6 @@ const POLL_MIN_MS = 2_000;
 const POLL_MAX_MS = 60_000;
 /** How often the end is announced until the device confirms. */
 const BYE_MS = 500;
-/** Bytes of one piece of a blob. */
-const BLOB_BYTES = 24 * 1024;
-/** Most characters of an account note; longer ones are split. */
-const NOTE_CHARS = 900;
 /** A socket through nc counts as open when it has not failed for so long after its start. */
 const CONNECT_GRACE_MS = 500;
 /** Share of the grace after which an idle device hears from us. */
@@ -58,10 +54,9 @@ export class ShBackend implements Backend {
   readonly #writer: FrameWriter;
   readonly #uplink: Uplink;
   readonly #account = new Account();
-  readonly #dirty = new Set<ShChannel>();
+  readonly #ledger = new Ledger(this.#account);
   readonly #lines: readonly string[];
-  #facts: Readonly<Record<string, string>> | undefined;
-  #info: DeviceInfo | undefined;
+  #facts: Facts | undefined;
   #nextChannel = 1;
   #free: number[] = [];
   #attached = false;
@@ -74,7 +69,6 @@ export class ShBackend implements Backend {
   #pingId = 0;
   #pingSince: number | undefined;
   #pollMs = POLL_MIN_MS;
-  #asked = new Map<string, number>();
   #segmentBytes = 0;
   #turn = 0;
   #ended: Fault | undefined;
@@ -105,8 +99,8 @@ export class ShBackend implements Backend {
   }
 
   get info(): DeviceInfo {
-    if (this.#info === undefined) throw new Fault('INTERNAL', 'The device was used before its helper had started.');
-    return this.#info;
+    if (this.#facts === undefined) throw new Fault('INTERNAL', 'The device was used before its helper had started.');
+    return this.#facts.info;
   }
 
   get channels(): number {
@@ -119,15 +113,13 @@ export class ShBackend implements Backend {
 
   /** The helper's directory on the device, once it runs. */
   get directory(): string | undefined {
-    return this.#facts?.['dir'];
+    return this.#facts?.dir;
   }
 
   owedMs(): number {
     if (!this.#attached) return 0;
-    let since = Math.min(this.#uplink.owedSince ?? Number.POSITIVE_INFINITY, this.#pingSince ?? Number.POSITIVE_INFINITY);
-    for (const channel of this.#channels.values()) {
-      since = Math.min(since, channel.streams.o.holeSince ?? since, channel.streams.e.holeSince ?? since);
-    }
+    const hole = Ledger.holeSince(this.#channels.values());
+    const since = Math.min(...[this.#uplink.owedSince, this.#pingSince, hole].filter((at) => at !== undefined));
     return Number.isFinite(since) ? Math.max(0, performance.now() - Math.max(since, this.#heardAt)) : 0;
   }
 
@@ -166,9 +158,9 @@ export class ShBackend implements Backend {
     this.#pingSince = undefined;
     this.#heardAt = performance.now();
     this.#account.restart();
-    this.#asked.clear();
+    this.#ledger.forget();
     this.#writer.use(carrier);
-    for (const channel of this.#channels.values()) this.#dirty.add(channel);
+    for (const channel of this.#channels.values()) this.#ledger.touch(channel);
     this.#noteSoon(0);
     this.#uplink.resume(started.last, carrier.manners?.windowBytes);
     this.#tickIfNeeded();
@@ -190,11 +182,11 @@ export class ShBackend implements Backend {
   }
 
   open(request: OpenRequest, events: ChannelEvents): Channel {
-    const planned = plan(request, this.#facts ?? {}, this.#options.ownSftp);
+    const planned = plan(request, this.#facts?.all ?? {}, this.#options.ownSftp);
     if (planned.kind === 'run') return this.#run(planned.script, planned.mode, events);
     if (planned.kind === 'files' && this.#ended === undefined) {
       const run = (script: Buffer, own: ChannelEvents): Channel => this.#run(script, 'p', own);
-      return new SftpServer(run, events, this.#facts?.['blocks'] === 'yes');
+      return new SftpServer(run, events, this.#facts?.blocks === true);
     }
     const channel = this.#channel(0, events, 'p');
     queueMicrotask(() => {
@@ -234,26 +226,9 @@ export class ShBackend implements Backend {
   }
 
   #introduce(hello: string): void {
-    const text = (decodeSegment(hello, 'b64') ?? Buffer.alloc(0)).toString();
-    const hex = (decodeSegment(hello, 'hex') ?? Buffer.alloc(0)).toString();
-    const facts = Object.fromEntries(
-      (hex.startsWith('dir=') ? hex : text)
-        .split('\n')
-        .map((line) => line.split('='))
-        .filter(([name]) => name !== undefined && name !== '')
-        .map(([name, ...value]) => [name, value.join('=')]),
-    ) as Record<string, string>;
-    this.#facts = facts;
-    const sum = SUM_TOOLS.find((tool) => tool === facts['sum']) ?? 'cksum';
-    this.#uplink.useChecksum(sum);
-    this.#info = {
-      tier: 'sh',
-      detail: `POSIX sh with ${sum} and ${facts['enc'] ?? ''} on ${facts['system'] ?? 'an unknown system'}`,
-      user: facts['user'] ?? '',
-      home: facts['home'] ?? '/',
-      shell: facts['shell'] ?? '/bin/sh',
-    };
-    this.#log.debug({ facts }, 'sh helper: started');
+    this.#facts = parseFacts(hello);
+    this.#uplink.useChecksum(this.#facts.sum);
+    this.#log.debug({ facts: this.#facts.all }, 'sh helper: started');
   }
 
   #channel(number: number, events: ChannelEvents, mode: RunMode): ShChannel {
@@ -266,13 +241,15 @@ export class ShBackend implements Backend {
           this.#tickIfNeeded();
         },
         wake: () => {
-          this.#dirty.add(channel);
-          this.#noteSoon(ACK_DELAY_MS);
           this.#pump();
+        },
+        granted: () => {
+          this.#ledger.touch(channel);
+          this.#noteSoon(ACK_DELAY_MS);
         },
         finished: (ended, free) => {
           this.#channels.delete(ended);
-          this.#dirty.delete(channel);
+          this.#ledger.drop(channel);
           if (!free) return;
           this.#free.push(ended);
           this.#noteSoon(ACK_DELAY_MS);
@@ -300,20 +277,14 @@ export class ShBackend implements Backend {
   }
 
   #launch(channel: ShChannel, script: Buffer, mode: RunMode): void {
-    const text = escapeForPrintf(script);
-    const blocks = this.#facts?.['blocks'] === 'yes';
-    const asBlob = blocks && text.length > SCRIPT_INLINE_CHARS;
-    if (asBlob) {
-      for (let at = 0; at < script.length; at += BLOB_BYTES) {
-        this.#uplink.submit({ kind: 'block', channel: 0, slot: 0, bytes: script.subarray(at, at + BLOB_BYTES) });
-      }
-    }
+    const { pieces, start: line } = launchItems(channel.number, mode, script, this.#facts?.blocks === true);
+    for (const piece of pieces) this.#uplink.submit(piece);
     const started = (): void => {
       if (mode !== 's') channel.opened();
       // Without a word from nc there is no telling when it is connected; failing takes it a moment.
       else setTimeout(() => { channel.opened(); }, CONNECT_GRACE_MS).unref();
     };
-    this.#uplink.submit({ kind: 'line', body: `x ${channel.number} ${mode} ${asBlob ? '@' : text}` }, started, () => {
+    this.#uplink.submit(line, started, () => {
       channel.refuse({ code: 'resource', message: 'The device has no room for another channel: its memory or file system is full.' });
     });
     this.#tickIfNeeded();
@@ -344,7 +315,7 @@ export class ShBackend implements Backend {
         this.#pollMs = POLL_MIN_MS;
         return;
       case 'p':
-        if (record.id === this.#pingId) this.#pingSince = undefined;
+        this.#pingSince = undefined;
         for (const [number, count] of record.taken) this.#channels.get(number)?.taken(count);
         return;
       case 'o':
@@ -368,9 +339,9 @@ export class ShBackend implements Backend {
       this.#forgotten(record.channel);
       return;
     }
-    const bytes = decodeSegment(record.text, (this.#facts?.['enc'] ?? 'b64') as Encoding);
+    const bytes = decodeSegment(record.text, this.#facts?.encoding ?? 'b64');
     if (bytes === undefined) return;
-    this.#dirty.add(channel);
+    this.#ledger.touch(channel);
     if (!channel.segment(stream, record.index, bytes, now)) {
       // Known already: our acknowledgement was lost, or crossed it.
       this.#noteSoon(ACK_DELAY_MS);
@@ -418,54 +389,12 @@ export class ShBackend implements Backend {
       this.#segmentBytes = this.#account.segmentBytes;
       this.#uplink.submit({ kind: 'line', body: `n ${this.#segmentBytes}` });
     }
-    const now = performance.now();
-    const groups: string[] = [];
-    for (const channel of this.#dirty) {
-      for (const name of ['o', 'e'] as const) {
-        const { arrived, granted } = channel.streams[name];
-        if (granted > STREAM_SEGMENTS || arrived > 0) groups.push(`${channel.number} ${name} ${arrived} ${granted}`);
-      }
-    }
-    this.#dirty.clear();
-    groups.push(...this.#holes(now));
-    if (groups.length === 0 && this.#account.untold === 0) return;
-    const seconds = Math.max(2, Math.ceil((2 * this.#uplink.srtt + 1_000) / 1_000));
-    const head = `k ${this.#account.received} ${this.#account.window} ${seconds}`;
-    let line = head;
-    for (const group of groups) {
-      if (line.length + group.length > NOTE_CHARS) {
-        this.#uplink.note(line);
-        line = head;
-      }
-      line += ` ${group}`;
-    }
-    this.#uplink.note(line);
-    this.#account.told();
-  }
-
-  /** Segments that are overdue and were not asked for just now. */
-  #holes(now: number): string[] {
-    const again = Math.max(1_000, 2 * this.#uplink.srtt + 500);
-    const groups: string[] = [];
-    for (const channel of this.#channels.values()) {
-      for (const name of ['o', 'e'] as const) {
-        const stream = channel.streams[name];
-        if (stream.holeSince === undefined || now - stream.holeSince < HOLE_MS) continue;
-        for (const index of stream.missing()) {
-          const key = `${channel.number}/${name}.${index}`;
-          if (now - (this.#asked.get(key) ?? Number.NEGATIVE_INFINITY) < again) continue;
-          this.#asked.set(key, now);
-          this.#account.lost(now);
-          groups.push(`! ${channel.number}/${name}.${index % STREAM_SEGMENTS}`);
-        }
-      }
-    }
-    return groups;
+    for (const note of this.#ledger.notes(this.#channels.values(), performance.now(), this.#uplink.srtt)) this.#uplink.note(note);
   }
 
   #pump(): void {
     if (!this.#attached) return;
-    const blocks = this.#facts?.['blocks'] === 'yes';
+    const blocks = this.#facts?.blocks === true;
     const channels = [...this.#channels.values()];
     let quiet = 0;
     while (channels.length > 0 && quiet < channels.length && this.#uplink.roomy) {
@@ -490,25 +419,17 @@ export class ShBackend implements Backend {
     if (this.#channels.size === 0 && this.#uplink.idle) {
       clearInterval(this.#ticker);
       this.#ticker = undefined;
-      this.#asked.clear();
+      this.#ledger.forget();
       return;
     }
     if (!this.#attached) return;
     const now = performance.now();
-    let holes = false;
+    for (const note of this.#ledger.overdue(this.#channels.values(), now, this.#uplink.srtt)) this.#uplink.note(note);
     let stuck = false;
     for (const channel of this.#channels.values()) {
-      for (const stream of [channel.streams.o, channel.streams.e]) {
-        if (stream.holeSince !== undefined && now - stream.holeSince >= HOLE_MS) holes = true;
-      }
-      if (channel.inputStuck) {
-        channel.fullSince ??= now;
-        if (now - channel.fullSince >= this.#pollMs) stuck = true;
-      }
-    }
-    if (holes) {
-      const overdue = this.#holes(now);
-      if (overdue.length > 0) this.#uplink.note(`k ${this.#account.received} ${this.#account.window} 2 ${overdue.slice(0, 30).join(' ')}`);
+      if (!channel.inputStuck) continue;
+      channel.fullSince ??= now;
+      if (now - channel.fullSince >= this.#pollMs) stuck = true;
     }
     if (this.#pingSince !== undefined) return;
     if (stuck) {

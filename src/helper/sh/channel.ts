@@ -22,8 +22,10 @@ const SIGNAL_NAMES = new Set([...Object.values(SIGNALS), 'CONT', 'STOP', 'TSTP',
 /** What a channel needs from the engine. */
 export interface ChannelHost {
   submit(item: UpItem, done?: () => void, failed?: () => void): void;
-  /** The channel has standard input to send, or a grant to tell. */
+  /** The channel has standard input to send. */
   wake(): void;
+  /** The device may produce more output of this channel. */
+  granted(): void;
   /** Nothing more will come from this channel; `free`: the device still keeps its directory. */
   finished(number: number, free: boolean): void;
 }
@@ -148,7 +150,7 @@ export class ShChannel implements Channel {
       this.streams[first.stream].released();
       moved = true;
     }
-    if (moved) this.#host.wake();
+    if (moved) this.#host.granted();
   }
 
   closeOutput(): void {
@@ -207,7 +209,7 @@ export class ShChannel implements Channel {
     const unwanted = this.#closing || (stream === 'o' ? this.#mute : !this.#process);
     if (unwanted || bytes.length === 0) {
       this.streams[stream].released();
-      this.#host.wake();
+      this.#host.granted();
       return;
     }
     this.opened();

@@ -178,8 +178,16 @@ Iexec() {
   Id=$ID/$2
   mkdir "$Id" || return
   mkfifo "$Id/i" "$Id/o" "$Id/e" "$Id/n" "$Id/go" "$Id/ge" || { rm -rf "$Id"; return 1; }
+  Ix=0
   case $4 in
-    @) cat "$ID/b" >"$Id/c"; : >"$ID/b" ;;
+    @*)
+      while [ $Ix -lt "${4#@}" ]; do
+        cat "$ID/b.$Ix" >>"$Id/c" || break
+        printf '' >"$ID/b.$Ix"
+        Ix=$((Ix+1))
+      done
+      [ $Ix = "${4#@}" ]
+      ;;
     *) printf %b "${Ib#* * * }" >"$Id/c" ;;
   esac && printf '0 %s\n' "$IW" >"$Id/o.u" && printf '0 %s\n' "$IW" >"$Id/e.u" || { rm -rf "$Id"; return 1; }
   # Held open here until the feeder has it, else what is written meanwhile would vanish. Two setsid
@@ -191,7 +199,7 @@ Ido() {
     x) Iexec "$@"; return ;;
     i) [ -p "$ID/$2/n" ] && printf 'i %s\n' "${Ib#* * }" 1<>"$ID/$2/n" ;;
     d)
-      if [ "$2" = 0 ]; then cat "$ID/u" >>"$ID/b"; return; fi
+      if [ "$2" = 0 ]; then cat "$ID/u" >"$ID/b.$3" || return 2; return; fi
       [ -p "$ID/$2/n" ] || return
       cat "$ID/u" >"$ID/$2/i.$3" || return 2
       printf 'f %s\n' "$3" 1<>"$ID/$2/n"

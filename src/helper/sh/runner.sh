@@ -19,6 +19,11 @@ Ifeed() {
     printf 'w c %s=%s\n' "$In" "$Ik" 1<>../ev
   done
 }
+Iwait() {
+  # Nothing is left to write to once the directory is gone.
+  [ -e "$ID/k" ] || exit
+  sleep 1
+}
 # Output: cuts the stream into segments, each a file that holds one whole record, and waits when
 # as many as were granted are out. $1 is o or e; grants come on fd 8.
 Icollect() {
@@ -38,7 +43,7 @@ Icollect() {
       read -r Iy <d$1
       case $Iy in
         0+0*) [ "$Imode$1" = so ] || break ;;
-        '') sleep 1; continue ;;
+        '') Iwait; continue ;;
         *) : >bad; break ;;
       esac
     fi
@@ -46,7 +51,7 @@ Icollect() {
     set -- "$1" $(printf '%s\n%s' "$Ih" "$Ix" | Isum)
     If=$1.$((Ik%IW))
     # A full file system: wait for room.
-    until printf ':%s %s\n%s %s;' "$IT" "$Ih" "$Ix" "$2" >$If; do sleep 1; done
+    until printf ':%s %s\n%s %s;' "$IT" "$Ih" "$Ix" "$2" >$If; do Iwait; done
     Ik=$((Ik+1))
     printf 's %s %s\n' "$In/$If" "${#Ix}" 1<>../ev
     # The end of a socket's output is told at once, by an empty segment.
@@ -71,7 +76,7 @@ Ireport() {
   [ -e bad ] && set -- 999
   Il="$1 ${Isig:-0} $Ino $Ine"
   set -- $(printf '%s\n%s' "$Ix" "$Il" | Isum)
-  until printf ':%s %s\n%s %s;' "$IT" "$Ix" "$Il" "$1" >x.0; do sleep 1; done
+  until printf ':%s %s\n%s %s;' "$IT" "$Ix" "$Il" "$1" >x.0; do Iwait; done
   printf 's %s 99\n' "$In/x.0" 1<>../ev
   : >S
 }

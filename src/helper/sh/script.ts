@@ -37,7 +37,11 @@ export function execScript(request: Extract<OpenRequest, { kind: 'exec' }>): Buf
     parts.push(...exports({ TERM: request.pty.term }), Buffer.from(terminal(request.pty)));
   }
   if (request.command === undefined) parts.push(Buffer.from('Iargs=-l\n'));
-  else parts.push(Buffer.from('Iargs=\nIc='), quote(request.command), Buffer.from('\n'));
+  else {
+    // sshd's command is a C string too.
+    const end = request.command.indexOf(0);
+    parts.push(Buffer.from('Iargs=\nIc='), quote(end < 0 ? request.command : request.command.subarray(0, end)), Buffer.from('\n'));
+  }
   return Buffer.concat(parts);
 }
 

@@ -18,7 +18,7 @@ const BLOCK_LOSSY_BYTES = 16 * 1024;
 
 export type UpItem =
   | { kind: 'line'; body: string }
-  /** Standard input as a block; channel 0 appends to the blob. */
+  /** Standard input as a block; channel 0: a piece of a blob. */
   | { kind: 'block'; channel: number; slot: number; bytes: Buffer };
 
 interface Entry {
