@@ -10,7 +10,7 @@ import { decodeSegment } from './encoding.js';
 import { parseFacts, type Facts } from './facts.js';
 import { launchItems } from './launch.js';
 import { programLines } from './program.js';
-import { Ledger, NOTE_CHARS } from './ledger.js';
+import { Ledger } from './ledger.js';
 import { plan, type RunMode } from './requests.js';
 import { RecordScanner } from './scanner.js';
 import { SftpServer } from './sftp-server.js';
@@ -20,7 +20,7 @@ import { EXIT_RECORD_CHARS, type SegmentStream, type ShRecord, STREAM_SEGMENTS }
 import { FrameWriter } from './writer.js';
 
 /** Acknowledgement of output waits so long for company: command frames are dear. */
-const ACK_DELAY_MS = 200;
+const ACK_DELAY_MS = 400;
 /** How often holes, silent inputs and keepalives are looked at while channels are open. */
 const TICK_MS = 100;
 /** Silence after which the device is asked whether it is still there, while channels are open. */
@@ -349,7 +349,8 @@ export class ShBackend implements Backend {
     }
     this.#account.arrived(record.text.length);
     const { arrived } = channel.streams[stream];
-    const waiting = this.#account.untold > this.#account.window / 3 || (arrived % (STREAM_SEGMENTS / 2) === 0 && record.text.length > NOTE_CHARS);
+    // Half of what the device may have of a stream, however small the pieces: soon it would wait for us.
+    const waiting = this.#account.untold > this.#account.window / 3 || arrived % (STREAM_SEGMENTS / 2) === 0;
     this.#noteSoon(waiting ? 0 : ACK_DELAY_MS);
   }
 
