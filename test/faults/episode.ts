@@ -19,6 +19,8 @@ export interface Episode {
   said: string[];
 }
 
+const TYPE_ON_MS = 2_500;
+
 /** On top of the kind's bound: the clients' own time on a busy machine. */
 const WORK_MS = 45_000;
 
@@ -47,7 +49,8 @@ export async function runEpisode(lab: Lab, name: string, kind: Kind, number: num
     await sleep(chance.between(50, 1500));
     const injectedAt = performance.now();
     await kind.inject(lab, chance);
-    const judgements = await Promise.all(running);
+    // The terminal is typed at for a while after the fault, or it would be asked too early.
+    const [judgements] = await Promise.all([Promise.all(running), sleep(TYPE_ON_MS)]);
     judgements.push(await typist.finish(deadlineMs));
     judge(kind, judgements, episode);
     if (kind.outcome === 'survive') episode.recoveryMs = typist.slowest;
@@ -55,6 +58,7 @@ export async function runEpisode(lab: Lab, name: string, kind: Kind, number: num
       await loginWorks(lab, deadlineMs);
       episode.recoveryMs = performance.now() - injectedAt;
     }
+    if (episode.recoveryMs > kind.boundSeconds * 1000) throw new Wrong(`felt for ${(episode.recoveryMs / 1000).toFixed(1)} s, which is more than its bound`);
     await lab.orphansGone();
     if (!lab.bridge.running) throw new Wrong('the bridge has ended');
   } catch (error) {

@@ -21,7 +21,7 @@ const LABS: Readonly<Record<LabName, LabOptions>> = {
   'brief': { graceSeconds: 10 },
   'c-agent': {
     profile: 'c-agent', graceSeconds: 60,
-    faults: { silentDeathRate: 1 / 33, stallRate: 1 / 160, stallForGoodRate: 1 / 330, crashRate: 1 / 2000, outputLossRate: 1 / 100 },
+    faults: { silentDeathRate: 1 / 66, stallRate: 1 / 300, stallForGoodRate: 1 / 600, crashRate: 1 / 3000, outputLossRate: 1 / 100 },
   },
   'csharp-agent': { profile: 'csharp-agent', graceSeconds: 60, faults: { outputReorderRate: 1 / 20, commandReorderRate: 1 / 20 } },
 };

@@ -271,7 +271,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   'wild-agent': {
-    ...agentFault('the stock C agent, its faults thirty times as frequent', 'stall', 60, 'several relogins in a row'),
+    ...agentFault('the stock C agent, its faults fifteen times as frequent', 'stall', 60, 'several relogins in a row'),
     lab: 'c-agent',
     inject: async () => {},
   },

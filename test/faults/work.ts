@@ -249,7 +249,7 @@ const scp: Work = async (task) => {
   const old = task.chance.pick([[], ['-O']]);
   setTimeout(task.begun, 300);
   for (const [from, to] of [[join(local, 'up'), `host:${folder}/file`], [`host:${folder}/file`, join(local, 'back')]] as const) {
-    const result = await start(task, 'scp', [...old, '-q', ...task.lab.sshOptions(), from, to]).done;
+    const result = await start(task, 'scp', [...old, ...task.lab.sshOptions(), from, to]).done;
     const cut = cutBy(result, [1, 255]);
     if (cut !== undefined) return cut;
     if (result.status !== 0) throw new Wrong(`status ${result.status}: ${sentence(result.stderr.toString())}`);
