@@ -85,7 +85,7 @@ export class DeviceSession {
         backend.nudge();
       },
       stalled: (owedMs) => {
-        this.#lost(new Fault('DEVICE_LOST', `The device answered nothing for ${String(owedMs)} ms.`));
+        this.#lost(new Fault('DEVICE_LOST', `The device answered nothing for ${String(Math.round(owedMs))} ms.`));
       },
       kept: () => {
         this.#lostSince = undefined;
