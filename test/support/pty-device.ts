@@ -72,9 +72,9 @@ export type DeviceKind = 'dash' | 'bash' | 'mksh' | 'busybox';
 
 /**
  * A device whose login shell and /bin/sh are of the given kind. `busybox`: PATH holds BusyBox
- * applets alone, so nothing of GNU can help by accident.
+ * applets alone, so nothing of GNU can help by accident. `extra` tools are added, those of `without` taken away.
  */
-export function createPtyDevice(kind: DeviceKind, extra: readonly string[] = []): PtyDevice {
+export function createPtyDevice(kind: DeviceKind, extra: readonly string[] = [], without: readonly string[] = []): PtyDevice {
   const root = mkdtempSync(join(tmpdir(), 'shhelper-'));
   const [home, state, bin] = [join(root, 'home'), join(root, 'state'), join(root, 'bin')];
   for (const dir of [home, state, bin]) mkdirSync(dir);
@@ -88,6 +88,7 @@ export function createPtyDevice(kind: DeviceKind, extra: readonly string[] = [])
     rmSync(join(bin, tool), { force: true });
     symlinkSync(which(tool), join(bin, tool));
   }
+  for (const tool of without) rmSync(join(bin, tool), { force: true });
   const path = kind === 'busybox' ? bin : `${bin}:/usr/bin:/bin`;
   const env = { PATH: path, HOME: home, SHELL: join(bin, 'sh'), USER: 'root', LOGNAME: 'root', LANG: 'C.UTF-8', TERM: 'xterm' };
   return {

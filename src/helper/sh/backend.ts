@@ -186,7 +186,7 @@ export class ShBackend implements Backend {
     if (planned.kind === 'run') return this.#run(planned.script, planned.mode, events);
     if (planned.kind === 'files' && this.#ended === undefined) {
       const run = (script: Buffer, own: ChannelEvents): Channel => this.#run(script, 'p', own);
-      return new SftpServer(run, events, this.#facts?.blocks === true);
+      return new SftpServer(run, events, { blocks: this.#facts?.blocks === true, stat: this.#facts?.all['stat'] === 'yes' });
     }
     const channel = this.#channel(0, events, 'p');
     queueMicrotask(() => {

@@ -29,9 +29,7 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
       return { kind: 'run', script: execScript(request), mode: request.pty === undefined ? 'p' : 't' };
     case 'sftp': {
       const server = facts['sftp'] ?? '';
-      if (ownSftp && has('stat')) return { kind: 'files' };
-      if (server === '' && has('stat')) return { kind: 'files' };
-      if (server === '') return unsupported('The device has neither an sftp-server nor stat, so the sh tier cannot serve files.');
+      if (ownSftp || server === '') return { kind: 'files' };
       return { kind: 'run', script: runScript([server]), mode: 'p' };
     }
     case 'tcp': {

@@ -1,6 +1,6 @@
 import { quote } from './script.js';
 import { SftpError } from './sftp-file.js';
-import { parseStat, STAT_FORMAT, type Stat } from './sftp-stat.js';
+import { parseListed, parseStat, STAT_FORMAT, type Stat } from './sftp-stat.js';
 import { STATUS, type Attrs } from './sftp-wire.js';
 import { pathWord, shell, type SftpWorker } from './sftp-worker.js';
 
@@ -13,20 +13,36 @@ export interface Entry {
 /** File operations on names, each one line for the worker. None reads the worker's own input. */
 export class SftpPaths {
   readonly #worker: SftpWorker;
+  /** Whether the device has stat; else ls has to do. */
+  readonly #hasStat: boolean;
 
-  constructor(worker: SftpWorker) {
+  constructor(worker: SftpWorker, hasStat: boolean) {
     this.#worker = worker;
+    this.#hasStat = hasStat;
   }
 
   async stat(path: Buffer, follow: boolean): Promise<Stat> {
-    const output = await this.#run(shell`stat ${follow ? '-L ' : ''}-c '${STAT_FORMAT}' ${pathWord(path)}`);
-    const stat = parseStat(output.toString('latin1'));
-    if (stat === undefined) throw new SftpError(STATUS.FAILURE, 'The device has no usable stat.');
+    return this.#parse(await this.#run(this.#statLine(pathWord(path), follow)));
+  }
+
+  /** Shell code that prints what is to be known of one file as one line. */
+  #statLine(word: Buffer, follow: boolean): Buffer {
+    if (this.#hasStat) return shell`stat ${follow ? '-L ' : ''}-c '${STAT_FORMAT}' ${word}`;
+    const list = `ls -${follow ? 'L' : ''}lnd`;
+    // A name may hold line ends: only the first line is wanted.
+    return shell`ls -d${follow ? 'L' : ''} ${word} >/dev/null && { ${list} --full-time ${word} 2>/dev/null || ${list} ${word}; } | { IFS= read -r l; printf '%s\\n' "$l"; }`;
+  }
+
+  #parse(output: Buffer): Stat {
+    const line = output.toString('latin1').trimEnd();
+    const stat = this.#hasStat ? parseStat(line) : parseListed(line)?.stat;
+    if (stat === undefined) throw new SftpError(STATUS.FAILURE, 'The device tells of its files in a way that is not understood.');
     return stat;
   }
 
   /** Every entry, `.` and `..` included. */
   async list(path: Buffer): Promise<Entry[]> {
+    if (!this.#hasStat) return await this.#listed(path);
     const mark = '/:';
     const format = `${mark}${STAT_FORMAT} %n`;
     const [each, all] = [`stat -c '${format}'`, './* ./.[!.]* ./..?*'];
@@ -45,6 +61,25 @@ export class SftpPaths {
     return [...entries.values()];
   }
 
+  /**
+   * Without stat: names from the shell, because BusyBox's ls prints `?` for what it cannot show, and
+   * the rest from ls, which sorts the same names the same way (the worker's locale is C).
+   */
+  async #listed(path: Buffer): Promise<Entry[]> {
+    const each = shell`for f in .* *; do if [ -e "$f" ] || [ -L "$f" ]; then set -- "$@" "./$f"; printf '%s/' "$f"; fi; done; echo`;
+    const list = shell`{ ls -lnd --full-time "$@" 2>/dev/null || ls -lnd "$@"; }`;
+    const output = (await this.#run(shell`cd ${pathWord(path)} && set -- && ${each} && ${list}`)).toString('latin1');
+    const end = output.lastIndexOf('/\n');
+    // Each character is one byte here, so this is the order of the C locale.
+    const names = output.slice(0, Math.max(0, end)).split('/').sort((a, b) => (a < b ? -1 : 1));
+    const stats = output
+      .slice(end + 2)
+      .split('\n')
+      .flatMap((line) => parseListed(line)?.stat ?? []);
+    if (names.length !== stats.length) throw new SftpError(STATUS.FAILURE, 'The directory changed while it was read.');
+    return stats.map((stat, index) => ({ name: Buffer.from(names[index] ?? '', 'latin1'), stat }));
+  }
+
   async realPath(path: Buffer): Promise<Buffer> {
     const word = pathWord(path);
     const output = await this.#run(
@@ -55,7 +90,7 @@ export class SftpPaths {
 
   async readLink(path: Buffer): Promise<Buffer> {
     const word = pathWord(path);
-    const output = await this.#run(shell`if [ -L ${word} ]; then readlink ${word}; else stat ${word} >/dev/null && { echo 'not a link'; false; }; fi`);
+    const output = await this.#run(shell`if [ -L ${word} ]; then readlink ${word}; else ls -d ${word} >/dev/null && { echo 'not a link'; false; }; fi`);
     return output.subarray(0, -1);
   }
 
@@ -105,14 +140,19 @@ export class SftpPaths {
     }
     if (attrs.uid !== undefined && attrs.gid !== undefined) steps.push(shell`chown ${h}${attrs.uid}:${attrs.gid} ${word}`);
     if (steps.length === 0) return;
-    const exists = follow ? shell`stat -L ${word} >/dev/null` : shell`stat ${word} >/dev/null`;
+    const exists = shell`ls -d${follow ? 'L' : ''} ${word} >/dev/null`;
     await this.#run(steps.reduce((line, step) => shell`${line} && ${step}`, exists));
   }
 
   /** Block size, fragment size, blocks, free, available, files, free files, name length. */
   async fileSystem(path: Buffer): Promise<number[]> {
-    const output = await this.#run(shell`stat -f -c '%s %S %b %f %a %c %d %l' ${pathWord(path)}`);
-    return output.toString('latin1').trim().split(' ').map(Number);
+    const word = pathWord(path);
+    const output = await this.#run(shell`stat -f -c '%s %S %b %f %a %c %d %l' ${word} 2>/dev/null || df -kP ${word}`);
+    const fields = (output.toString('latin1').trim().split('\n').at(-1) ?? '').split(/ +/);
+    if (!fields.some((field) => field.endsWith('%'))) return fields.map(Number);
+    // df: device, kilobytes, used, available, share, where.
+    const [total = 0, used = 0, available = 0] = fields.slice(-5).map(Number);
+    return [1024, 1024, total, total - used, available];
   }
 
   /** Creates or empties a file as open(2) would; tells nothing of an existing one. */
@@ -123,19 +163,17 @@ export class SftpPaths {
     const make = options.exclusive
       ? shell`if ${present} || [ -L ${word} ]; then echo 'File exists'; false; else printf '' >${word}${mode}; fi`
       : shell`if ${present}; then printf '' >${options.truncate ? '' : '>'}${word}; else printf '' >${word}${mode}; fi`;
-    await this.#run(options.create ? make : shell`stat -L ${word} >/dev/null && printf '' >${options.truncate ? '' : '>'}${word}`);
+    await this.#run(options.create ? make : shell`ls -dL ${word} >/dev/null && printf '' >${options.truncate ? '' : '>'}${word}`);
   }
 
   /** Attributes and the first `bytes` of a file, which must be readable and no directory. */
   async open(path: Buffer, bytes: number): Promise<{ stat: Stat; first: Buffer }> {
     const word = pathWord(path);
     const output = await this.#run(
-      shell`stat -L -c '${STAT_FORMAT}' ${word} && if [ -d ${word} ]; then echo 'Is a directory'; false; elif [ -f ${word} ]; then dd if=${word} bs=${bytes} count=1 2>/dev/null || cat ${word} >/dev/null; fi`,
+      shell`${this.#statLine(word, true)} && if [ -d ${word} ]; then echo 'Is a directory'; false; elif [ -f ${word} ]; then dd if=${word} bs=${bytes} count=1 2>/dev/null || cat ${word} >/dev/null; fi`,
     );
     const line = output.indexOf(0x0a);
-    const stat = parseStat(output.toString('latin1', 0, line));
-    if (stat === undefined) throw new SftpError(STATUS.FAILURE, 'The device has no usable stat.');
-    return { stat, first: output.subarray(line + 1) };
+    return { stat: this.#parse(output.subarray(0, line)), first: output.subarray(line + 1) };
   }
 
   async sync(): Promise<void> {

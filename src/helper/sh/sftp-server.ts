@@ -52,14 +52,14 @@ export class SftpServer implements Channel {
   /** Replies leave in the order of the requests, as from OpenSSH's server. */
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(run: RunScript, events: ChannelEvents, blocks: boolean) {
+  constructor(run: RunScript, events: ChannelEvents, device: { blocks: boolean; stat: boolean }) {
     this.#run = run;
     this.#events = events;
-    this.#blocks = blocks;
+    this.#blocks = device.blocks;
     this.#worker = new SftpWorker(run, (fault) => {
       this.#end(fault);
     });
-    this.#paths = new SftpPaths(this.#worker);
+    this.#paths = new SftpPaths(this.#worker, device.stat);
     this.#worker.greeting().then(
       ({ output }) => {
         this.#umask = Number.parseInt(output.toString('latin1').trim(), 8) || 0;

@@ -32,6 +32,49 @@ export function parseStat(text: string): Stat | undefined {
   };
 }
 
+/** Month and day with clock or year, or --full-time of BusyBox and GNU. */
+const LISTED =
+  /^([-dlbcps])([-rwxsStT]{9})[.+@]? +(\d+) +(\d+) +(\d+) +(?:(\d+), +)?(\d+) +(?:(\d{4}-\d\d-\d\d) (\d\d:\d\d:\d\d)(?:\.\d+)? ([-+]\d{4})|([A-Z][a-z]{2} +\d+ +[\d:]+))(?: ([^]*))?$/;
+const LETTERS: Readonly<Record<string, number>> = { s: 0o14, l: 0o12, '-': 0o10, b: 0o6, d: 0o4, c: 0o2, p: 0o1 };
+
+/**
+ * One line of `ls -ln`, for devices without stat (Buildroot's BusyBox has none), and the name at its
+ * end. Where ls knows no --full-time, the year and the seconds are a guess.
+ */
+export function parseListed(line: string, now: Date = new Date()): { stat: Stat; name: string } | undefined {
+  const match = LISTED.exec(line);
+  if (match === null) return undefined;
+  const [, letter = '-', bits = '', links = '1', uid = '0', gid = '0', major, size = '0', day, clock, zone, loose, rest = ''] = match;
+  const when = day === undefined ? looseTime(loose ?? '', now) : Date.parse(`${day}T${clock ?? '00:00:00'}${zone ?? '+0000'}`);
+  const mtime = Number.isNaN(when) ? 0 : Math.max(0, Math.floor(when / 1000));
+  const stat: Stat = {
+    attrs: { mode: ((LETTERS[letter] ?? 0) << 12) | modeBits(bits), size: major === undefined ? Number(size) : 0, uid: Number(uid), gid: Number(gid), atime: mtime, mtime },
+    user: uid,
+    group: gid,
+    links: Number(links),
+  };
+  return { stat, name: letter === 'l' ? rest.replace(/ -> [^]*$/, '') : rest };
+}
+
+function modeBits(text: string): number {
+  let mode = 0;
+  for (const [index, char] of [...text].entries()) {
+    if (char === '-') continue;
+    if (!'ST'.includes(char)) mode |= 1 << (8 - index);
+    if ('sStT'.includes(char)) mode |= [0o4000, 0o2000, 0o1000][Math.floor(index / 3)] ?? 0;
+  }
+  return mode;
+}
+
+/** "Nov 22 20:56" is of the last twelve months, "Nov 22  2024" has its year; the device's zone is not known. */
+function looseTime(text: string, now: Date): number {
+  const [month = '', day = '1', last = ''] = text.split(/ +/);
+  if (!last.includes(':')) return Date.parse(`${day} ${month} ${last} UTC`);
+  const at = Date.parse(`${day} ${month} ${now.getUTCFullYear()} ${last} UTC`);
+  const DAY_MS = 24 * 3_600_000;
+  return at > now.getTime() + DAY_MS ? Date.parse(`${day} ${month} ${now.getUTCFullYear() - 1} ${last} UTC`) : at;
+}
+
 const TYPES: Readonly<Record<number, string>> = { 0o14: 's', 0o12: 'l', 0o10: '-', 0o6: 'b', 0o4: 'd', 0o2: 'c', 0o1: 'p' };
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
 const HALF_YEAR_MS = 182 * 24 * 3_600_000;

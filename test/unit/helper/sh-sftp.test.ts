@@ -1,7 +1,7 @@
 import { execFileSync } from 'node:child_process';
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
-import { longName, parseStat } from '../../../src/helper/sh/sftp-stat.js';
+import { longName, parseListed, parseStat } from '../../../src/helper/sh/sftp-stat.js';
 import { BadPacket, PACKET_LIMIT_BYTES, PacketReader, PacketSplitter, PacketWriter, STATUS } from '../../../src/helper/sh/sftp-wire.js';
 import { messageOf, pathWord, statusOf } from '../../../src/helper/sh/sftp-worker.js';
 
@@ -101,5 +101,26 @@ describe('what the tools say', () => {
       return stat === undefined ? '' : longName(Buffer.from('x'), stat).toString().slice(0, 10);
     };
     expect([line('43ff'), line('89ed'), line('8924'), line('a1ff')]).toEqual(['drwxrwxrwt', '-rwsr-xr-x', '-r-Sr--r--', 'lrwxrwxrwx']);
+  });
+});
+
+describe('a line of ls -ln', () => {
+  const now = new Date('2026-03-01T00:00:00Z');
+
+  it.each([
+    ['-rwxr-x---    1 0        100          1234 2026-01-02 03:04:05 +0100 ./a b', 0o100750, 1234, '2026-01-02T02:04:05Z', './a b'],
+    ['-rw-r--r-- 1 0 0 5 2026-01-02 03:04:05.123456789 +0000 plain', 0o100644, 5, '2026-01-02T03:04:05Z', 'plain'],
+    ['drwxrwxrwt    2 0        0             4096 Feb  3 20:56 tmp', 0o041777, 4096, '2026-02-03T20:56:00Z', 'tmp'],
+    ['-rwSr-Sr-T    1 0        0                0 Nov 22 20:56 old', 0o107644, 0, '2025-11-22T20:56:00Z', 'old'],
+    ['lrwxrwxrwx    1 0        0                5 Nov 22  2019 link -> tar -> get', 0o120777, 5, '2019-11-22T00:00:00Z', 'link'],
+    ['crw-rw-rw-    1 0        0           1,   3 Feb  3 20:56 null', 0o020666, 0, '2026-02-03T20:56:00Z', 'null'],
+  ])('%j is understood', (line, mode, size, time, name) => {
+    const listed = parseListed(line, now);
+    expect(listed?.stat.attrs).toMatchObject({ mode, size, mtime: Date.parse(time) / 1000 });
+    expect(listed?.name).toBe(name);
+  });
+
+  it.each(['total 12', '', 'ls: x: No such file or directory', '-rw-r--r-- 1 root root 5 Feb  3 20:56 x'])('%j is none', (line) => {
+    expect(parseListed(line, now)).toBeUndefined();
   });
 });
