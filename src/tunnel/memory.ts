@@ -46,7 +46,9 @@ export function memoryTunnel(): { tunnel: Tunnel; peer: MemoryPeer } {
     },
     deliver(frame) {
       if (state !== 'open') return;
-      const decoded = decodeFrame(encodeUnchecked(frame));
+      // The C agent's layout leaves out what others send as empty.
+      const bare = frame.operation === 'connect_response' && frame.bare === true;
+      const decoded = decodeFrame(encodeUnchecked(frame, bare ? 'cjson' : 'compact'));
       if (decoded.kind !== 'frame') throw new Error('the frame does not survive the wire');
       events?.frame(decoded.frame as PeerFrame);
     },

@@ -72,6 +72,7 @@ export class Lab {
   bridgeStarts = 0;
   #clockMs = 0;
   readonly #orphans: DeviceProcess[] = [];
+  readonly #before = new Set<string>();
 
   constructor(scope: Scope, echoPort: number, options: LabOptions = {}) {
     this.scope = scope;
@@ -100,6 +101,7 @@ export class Lab {
     this.blobSha = sha256(blob);
     await writeFile(join(this.account.home, 'blob'), blob);
     await mkdir(join(this.dir, 'work'));
+    for (const file of await this.leftFiles()) this.#before.add(file);
     await this.startRelay();
     await this.startAgent();
     this.port = await freePort();
@@ -234,12 +236,14 @@ export class Lab {
   async leftFiles(): Promise<string[]> {
     const found: string[] = [];
     for (const folder of ['/tmp', '/var/tmp', '/dev/shm']) {
-      const result = await run('find', [folder, '-xdev', '-user', this.account.name]);
+      // What rsync brought here keeps its owner; that is not on the device.
+      const result = await run('find', [folder, '-xdev', '-path', this.dir, '-prune', '-o', '-user', this.account.name, '-print']);
       found.push(...result.stdout.toString().split('\n').filter(Boolean));
     }
     const home = await run('find', [this.account.home, '-mindepth', '1', '-not', '-name', 'blob', '-not', '-path', '*/work*']);
     found.push(...home.stdout.toString().split('\n').filter(Boolean));
-    return found;
+    // User ids are used again: there may be files of somebody before.
+    return found.filter((file) => !this.#before.has(file));
   }
 
   /** A folder on the device for one piece of work. */

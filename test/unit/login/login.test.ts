@@ -1,0 +1,238 @@
+import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
+import { Fault } from '../../../src/base/errors.js';
+import type { Carrier } from '../../../src/link/carrier.js';
+import { LOGIN_DEADLINE_MS, RELOGIN_DEADLINE_MS, SILENT_SHELL_MS } from '../../../src/login/login.js';
+import { CREDENTIAL, platform, turn, type Platform } from './platform.js';
+
+beforeEach(() => {
+  vi.useFakeTimers();
+});
+afterEach(() => {
+  vi.useRealTimers();
+});
+
+/** A platform whose device is there. */
+function up(): Platform {
+  const all = platform();
+  all.peer.open();
+  all.peer.deviceUp();
+  return all;
+}
+
+/** How a promise stands. */
+async function outcome(promise: Promise<unknown>): Promise<string> {
+  let state = 'pending';
+  promise.then(() => (state = 'accepted'), (error: unknown) => (state = error instanceof Fault ? error.code : String(error)));
+  await turn();
+  return state;
+}
+
+async function loggedIn(all: Platform, data?: string): Promise<Carrier> {
+  const opening = all.login.open(CREDENTIAL, false, all.never);
+  await turn();
+  all.answer(data);
+  if (data === undefined || data === '') all.print('device:~$ ');
+  return await opening;
+}
+
+describe('a login', () => {
+  it('is sent when the device is there, and not before', async () => {
+    const all = platform();
+    void all.login.open(CREDENTIAL, false, all.never);
+    all.peer.open();
+    await turn();
+    expect(all.connects()).toBe(0);
+    all.peer.deviceUp();
+    await turn();
+    expect(all.connect()).toMatchObject({ username: 'pi', password: 'secret' });
+  });
+
+  it('to a C agent is accepted by the first output, not by connect_response', async () => {
+    const all = up();
+    const opening = all.login.open(CREDENTIAL, false, all.never);
+    await turn();
+    all.answer();
+    expect(await outcome(opening)).toBe('pending');
+    all.print('$ ');
+    expect(await outcome(opening)).toBe('accepted');
+  });
+
+  it('to a C# agent is accepted by connect_response with output, even when output came before', async () => {
+    const all = up();
+    const opening = all.login.open(CREDENTIAL, false, all.never);
+    await turn();
+    all.print('Welcome\r\n');
+    expect(await outcome(opening)).toBe('pending');
+    all.answer('');
+    expect(await outcome(opening)).toBe('accepted');
+    const heard: string[] = [];
+    (await opening).onText = (bytes) => heard.push(bytes.toString());
+    expect(heard.join('')).toBe('Welcome\r\n');
+  });
+
+  it('is refused by disconnect 400, and by any disconnect before an answer', async () => {
+    for (const [before, status] of [[true, '400'], [false, '400'], [false, '1011']] as const) {
+      const all = up();
+      const opening = all.login.open(CREDENTIAL, false, all.never);
+      await turn();
+      if (before) all.answer();
+      all.disconnect(status);
+      expect(await outcome(opening)).toBe('DENIED');
+    }
+  });
+
+  it('is not refused by the late end of the shell before it, nor accepted by late packets of it', async () => {
+    const all = up();
+    const opening = all.login.open(CREDENTIAL, false, all.never);
+    await turn();
+    all.answer();
+    all.disconnect('408', 'SSH idles for too long, the session will be closed');
+    all.print(':AAAA;:BBBB');
+    expect(await outcome(opening)).toBe('pending');
+    all.print('$ ');
+    expect(await outcome(opening)).toBe('accepted');
+  });
+
+  it('wakes a shell that prints nothing', async () => {
+    const all = up();
+    void all.login.open(CREDENTIAL, false, all.never);
+    await turn();
+    await vi.advanceTimersByTimeAsync(SILENT_SHELL_MS + 1);
+    expect(all.sent.some((frame) => frame.operation === 'command')).toBe(false);
+    all.answer();
+    await vi.advanceTimersByTimeAsync(SILENT_SHELL_MS);
+    expect(all.sent.at(-1)).toMatchObject({ operation: 'command', data: '\r', requestId: all.connect().requestId });
+  });
+
+  it('is given up at its deadline: a first one late, a repeated one early and then less early', async () => {
+    const all = up();
+    const first = all.login.open(CREDENTIAL, false, all.never);
+    void outcome(first);
+    await vi.advanceTimersByTimeAsync(LOGIN_DEADLINE_MS - 1);
+    expect(await outcome(first)).toBe('pending');
+    await vi.advanceTimersByTimeAsync(1);
+    expect(await outcome(first)).toBe('DEVICE_LOST');
+    for (const deadline of [2 * RELOGIN_DEADLINE_MS, 4 * RELOGIN_DEADLINE_MS, LOGIN_DEADLINE_MS, LOGIN_DEADLINE_MS]) {
+      const again = all.login.open(CREDENTIAL, true, all.never);
+      void outcome(again);
+      await vi.advanceTimersByTimeAsync(deadline - 1);
+      expect(await outcome(again)).toBe('pending');
+      await vi.advanceTimersByTimeAsync(1);
+      expect(await outcome(again)).toBe('DEVICE_LOST');
+    }
+    await loggedIn(all);
+    const after = all.login.open(CREDENTIAL, true, all.never);
+    void outcome(after);
+    await vi.advanceTimersByTimeAsync(RELOGIN_DEADLINE_MS);
+    expect(await outcome(after)).toBe('DEVICE_LOST');
+  });
+
+  it('is given up when its caller does, and when the tunnel is lost or over', async () => {
+    const all = up();
+    const abort = new AbortController();
+    const given = all.login.open(CREDENTIAL, false, abort.signal);
+    await turn();
+    abort.abort();
+    expect(await outcome(given)).toBe('DEVICE_LOST');
+    const lost = all.login.open(CREDENTIAL, false, all.never);
+    await turn();
+    all.peer.lose();
+    expect(await outcome(lost)).toBe('DEVICE_LOST');
+    const over = all.login.open(CREDENTIAL, false, all.never);
+    all.peer.end(new Fault('TUNNEL', 'the tunnel is gone'));
+    expect(await outcome(over)).toBe('TUNNEL');
+    expect(await outcome(all.login.open(CREDENTIAL, false, all.never))).toBe('TUNNEL');
+  });
+
+  it('that was sent to an agent before it went is not waited for', async () => {
+    const all = up();
+    all.peer.lose();
+    all.peer.open();
+    all.peer.deviceUp({ assumed: true });
+    const opening = all.login.open(CREDENTIAL, true, all.never);
+    await turn();
+    expect(all.connects()).toBe(1);
+    // Only now the agent is there: it never saw the connect.
+    all.peer.deviceUp();
+    expect(await outcome(opening)).toBe('DEVICE_LOST');
+  });
+
+  it('does not wait for ever for a device that does not come', async () => {
+    vi.useRealTimers();
+    const all = platform({ deviceWaitMs: 30 });
+    all.peer.open();
+    await expect(all.login.open(CREDENTIAL, false, all.never)).rejects.toMatchObject({ code: 'DEVICE_LOST', message: /has not come/ });
+  });
+});
+
+describe('the terminal of a login', () => {
+  it('types one frame a write and hears output of any request id', async () => {
+    const all = up();
+    const carrier = await loggedIn(all);
+    const heard: string[] = [];
+    carrier.onText = (bytes) => heard.push(bytes.toString());
+    carrier.write('abc\n');
+    expect(all.sent.at(-1)).toMatchObject({ operation: 'command', data: 'abc\n', requestId: all.connect().requestId });
+    all.print('out', 'z'.repeat(36));
+    expect(heard.join('')).toBe('device:~$ out');
+  });
+
+  it('is lost once, with the reason, by each way to lose it; and types nothing afterwards', async () => {
+    const ways: [(all: Platform) => void, string][] = [
+      [(all) => { all.disconnect('408'); }, 'DEVICE_LOST'],
+      [(all) => { all.disconnect('1006'); }, 'DEVICE_LOST'],
+      [(all) => { all.peer.deviceUp({ repeated: true }); }, 'DEVICE_LOST'],
+      [(all) => { all.peer.lose(); }, 'TUNNEL'],
+      [(all) => { all.peer.end(new Fault('TUNNEL', 'over')); }, 'TUNNEL'],
+      [(all) => { all.login.reset('test'); }, 'TUNNEL'],
+      [(all) => { void all.login.open(CREDENTIAL, true, all.never).catch(() => undefined); }, 'DEVICE_LOST'],
+    ];
+    for (const [way, code] of ways) {
+      const all = up();
+      const carrier = await loggedIn(all);
+      const lost: unknown[] = [];
+      carrier.onLost = (cause) => lost.push(cause instanceof Fault ? cause.code : cause);
+      way(all);
+      await turn();
+      all.disconnect('408');
+      expect(lost).toEqual([code]);
+      const before = all.sent.length;
+      carrier.write('late');
+      expect(all.sent.slice(before).filter((frame) => frame.operation === 'command')).toEqual([]);
+    }
+  });
+});
+
+describe('resuming a terminal', () => {
+  it('types into the same session after our own connection was lost, where the agent ignores a second login', async () => {
+    const all = up();
+    const old = await loggedIn(all, 'Welcome\r\n');
+    const id = all.connect().requestId;
+    const lost: unknown[] = [];
+    old.onLost = (cause) => lost.push(cause);
+    all.peer.lose();
+    const resuming = all.login.resume(all.never);
+    all.peer.open();
+    all.peer.deviceUp();
+    const carrier = await resuming;
+    expect(lost).toHaveLength(1);
+    carrier?.write('hello');
+    expect(all.sent.at(-1)).toMatchObject({ operation: 'command', data: 'hello', requestId: id });
+    expect(all.connects()).toBe(1);
+  });
+
+  it('is not tried with a C agent, nor when the session is known to be gone', async () => {
+    const c = up();
+    await loggedIn(c);
+    c.peer.lose();
+    expect(await c.login.resume(c.never)).toBeUndefined();
+    const other = up();
+    await loggedIn(other, 'Welcome\r\n');
+    other.disconnect('1006');
+    expect(await other.login.resume(other.never)).toBeUndefined();
+    const repeated = up();
+    await loggedIn(repeated, 'Welcome\r\n');
+    repeated.peer.deviceUp({ repeated: true });
+    expect(await repeated.login.resume(repeated.never)).toBeUndefined();
+  });
+});
