@@ -43,6 +43,18 @@ export const EDITS: readonly Edit[] = [
     replace: `        case '${HYBRID_KEX}':\n          return new (require('iotda-ssh:hybrid-kex')(KeyExchange))(...args);\n        case 'curve25519-sha256':\n`,
     why: 'The library has no post-quantum key exchange; OpenSSH 10 warns at each connection without one.',
   },
+  {
+    file: 'kex.js',
+    find: 'onKEXPayload.bind(self, { firstPacket: false });',
+    replace: 'onKEXPayload.bind(self, { firstPacket: false, isRenewal: true });',
+    why: 'For the next edit.',
+  },
+  {
+    file: 'kex.js',
+    find: '  if (!this._strictMode) {\n',
+    replace: '  if (state.isRenewal && (type < 20 || type > 49)) return this._onPayloadInRenewal(payload);\n  if (!this._strictMode) {\n',
+    why: 'Only the first exchange is strict. When it renews keys, asyncssh sends IGNORE and even one packet of data behind its KEXINIT; sshd takes both, the library ends the connection.',
+  },
 ];
 
 /** A parsed host key as the key exchange uses it. */
@@ -60,6 +72,8 @@ export interface Ssh2Protocol {
   rekey(): void;
   authSuccess(): void;
   _onPayload: (payload: Buffer) => unknown;
+  /** What comes between the KEXINIT of a renewal and its end; one of our edits. Decompressed already. */
+  _onPayloadInRenewal: (payload: Buffer) => unknown;
   _onHandshakeComplete: (...args: unknown[]) => void;
   /** Our KEXINIT while a key exchange runs, else undefined. */
   _kexinit: Buffer | undefined;

@@ -63,6 +63,7 @@ export class Transport {
       onHandshakeComplete: () => this.#onKeys(),
     });
     this.#protocol._onPayload = (payload) => this.#onPayload(payload);
+    this.#protocol._onPayloadInRenewal = (payload) => this.#onMessage(payload);
     this.#announceAlgorithms();
 
     const socket = this.#socket;
@@ -169,7 +170,10 @@ export class Transport {
     if (raw.length === 0) throw new Fault('PROTOCOL', 'The SSH client sent an empty packet.');
     const reader = this.#protocol._packetRW.read;
     if (reader._zlib !== undefined) reader._zlib._maxOutputLength = limits.MAX_INFLATED_BYTES;
-    const payload = reader.read(raw);
+    return this.#onMessage(reader.read(raw));
+  }
+
+  #onMessage(payload: Buffer): unknown {
     const type = payload[0] ?? 0;
     switch (type) {
       case MSG.KEXINIT:
