@@ -1,0 +1,52 @@
+import { Fault } from '../../../src/base/errors.js';
+import type { Carrier } from '../../../src/link/carrier.js';
+import { HelperGone, type Backend, type Boot } from '../../../src/mux/backend.js';
+import type { Channel, ChannelEvents, DeviceInfo, Listener } from '../../../src/mux/device.js';
+
+/** A tier whose every answer a test decides. */
+export class FakeBackend implements Backend {
+  readonly info: DeviceInfo = { tier: 'python', detail: 'fake', user: 'pi', home: '/', shell: '/bin/sh' };
+  rttMs = 0;
+  channels = 1;
+  progress = 0;
+  owed = 0;
+  nudges = 0;
+  attaches = 0;
+  detached: Error[] = [];
+  shutdowns: Fault[] = [];
+  resumes: boolean[] = [];
+  onEnd: (fault: Fault) => void = () => undefined;
+  /** What attach does, call by call; the last one stays. */
+  answers: (() => Promise<void>)[] = [];
+  /** Undefined: the tier cannot resume. */
+  resume?: (carrier: Carrier, signal: AbortSignal) => Promise<boolean>;
+
+  owedMs(): number {
+    return this.owed;
+  }
+  nudge(): void {
+    this.nudges += 1;
+  }
+  attach(_carrier: Carrier, _boot: Boot, _signal: AbortSignal): Promise<void> {
+    this.attaches += 1;
+    const answer = this.answers.length > 1 ? this.answers.shift() : this.answers[0];
+    return answer === undefined ? Promise.resolve() : answer();
+  }
+  detach(cause: Error): void {
+    this.detached.push(cause);
+  }
+  shutdown(fault: Fault): Promise<void> {
+    this.shutdowns.push(fault);
+    return Promise.resolve();
+  }
+  open(_request: unknown, _events: ChannelEvents): Channel {
+    throw new Error('not for this test');
+  }
+  listen(): Listener {
+    throw new Error('not for this test');
+  }
+}
+
+export const FAILS = (): Promise<void> => Promise.reject(new Fault('DEVICE_LOST', 'this try failed'));
+export const GONE = (): Promise<void> => Promise.reject(new HelperGone('the helper is gone'));
+export const UNSUPPORTED = (): Promise<void> => Promise.reject(new Fault('UNSUPPORTED', 'not here'));
