@@ -51,5 +51,6 @@ export const PACKAGES: Readonly<Record<string, readonly string[]>> = {
   'proxy-from-env': ['tunnel'],
   'https-proxy-agent': ['tunnel'],
   ssh2: ['ssh', 'agent'],
+  '@noble/post-quantum': ['ssh'],
   '@lydell/node-pty': ['agent'],
 };

@@ -1,6 +1,6 @@
 /** bin/ as files: what they say before anything of the project is loaded. */
 import { execFile } from 'node:child_process';
-import { copyFile, mkdir, writeFile } from 'node:fs/promises';
+import { cp, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, expect, test } from 'vitest';
@@ -14,7 +14,7 @@ afterAll(() => scope.end());
 async function checkout(node: string): Promise<string> {
   const dir = await scope.tempDir('checkout');
   await mkdir(join(dir, 'bin', 'lib'), { recursive: true });
-  for (const name of ['iotda-ssh', 'start.mjs', 'package.json', 'lib/check-node.cjs', 'lib/prepare.mjs']) await copyFile(join(ROOT, 'bin', name), join(dir, 'bin', name));
+  await cp(join(ROOT, 'bin'), join(dir, 'bin'), { recursive: true });
   await writeFile(join(dir, 'package.json'), JSON.stringify({ type: 'module', engines: { node } }));
   return dir;
 }
