@@ -13,7 +13,6 @@ afterAll(() => scope.end());
 /** A copy of bin/ beside a package.json that demands a Node version; no dist. */
 async function checkout(node: string): Promise<string> {
   const dir = await scope.tempDir('checkout');
-  await mkdir(join(dir, 'bin', 'lib'), { recursive: true });
   await cp(join(ROOT, 'bin'), join(dir, 'bin'), { recursive: true });
   await writeFile(join(dir, 'package.json'), JSON.stringify({ type: 'module', engines: { node } }));
   return dir;
