@@ -29,6 +29,15 @@ const KEY_TYPES = new Set([
 /** Options that grant what is granted anyway: harmless. */
 const GRANTS = new Set(['agent-forwarding', 'port-forwarding', 'pty', 'user-rc', 'x11-forwarding', 'no-x11-forwarding', 'no-user-rc']);
 
+/** The others that OpenSSH has (sshd(8)): refused by name. */
+const OTHER_OPTIONS = new Set([
+  'cert-authority', 'command', 'environment', 'from', 'no-agent-forwarding', 'no-port-forwarding', 'no-pty', 'no-touch-required',
+  'permitlisten', 'permitopen', 'principals', 'restrict', 'tunnel', 'verify-required',
+]);
+
+/** What is no key is not quoted: it may be a password, in a file that was given for another. */
+const NO_KEY = 'expected a key type such as ssh-ed25519: is it a file of public keys?';
+
 /** Longest line accepted, in characters (OpenSSH's own bound is 8 kB per key). */
 const MAX_LINE = 16 * 1024;
 
@@ -68,8 +77,7 @@ function parseLine(text: string, where: string, line: number): AuthorizedKey {
     expiresAt = checkOptions(rest.slice(0, end), where);
     rest = rest.slice(end).trimStart();
     if (!startsWithKey(rest)) {
-      const found = JSON.stringify(rest.split(/\s/, 1)[0]?.slice(0, 60) ?? '');
-      throw new Fault('USAGE', `${where}: expected a key type such as ssh-ed25519, found ${found}.`);
+      throw new Fault('USAGE', `${where}: ${NO_KEY}`);
     }
   }
   const [type = '', encoded = '', ...comment] = rest.split(/\s+/);
@@ -99,7 +107,7 @@ function optionsEnd(text: string, where: string): number {
     else if (char === '"') quoted = !quoted;
     else if (!quoted && (char === ' ' || char === '\t')) return at;
   }
-  throw new Fault('USAGE', quoted ? `${where}: a quote is not closed.` : `${where}: expected a key type such as ssh-ed25519, found ${JSON.stringify(text.slice(0, 60))}.`);
+  throw new Fault('USAGE', `${where}: ${quoted ? 'a quote is not closed.' : NO_KEY}`);
 }
 
 function checkOptions(options: string, where: string): number | undefined {
@@ -111,7 +119,8 @@ function checkOptions(options: string, where: string): number | undefined {
       expiresAt = expiry(value, where);
       continue;
     }
-    throw new Fault('USAGE', `${where}: the option ${JSON.stringify(name.slice(0, 60))} is not supported here; it would not restrict anything. Remove the key or the option.`);
+    if (!OTHER_OPTIONS.has(name.toLowerCase())) throw new Fault('USAGE', `${where}: ${NO_KEY}`);
+    throw new Fault('USAGE', `${where}: the option "${name.toLowerCase()}" is not supported here; it would not restrict anything. Remove the key or the option.`);
   }
   return expiresAt;
 }
@@ -126,7 +135,7 @@ function splitOption(option: string): [name: string, value: string | undefined] 
 /** YYYYMMDD[Z] or YYYYMMDDHHMM[SS][Z]; without Z in local time (sshd(8)). */
 function expiry(value: string, where: string): number {
   const parts = /^(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z?)$/.exec(value);
-  if (parts === null) throw new Fault('USAGE', `${where}: expiry-time wants YYYYMMDD or YYYYMMDDHHMM, found ${JSON.stringify(value.slice(0, 40))}.`);
+  if (parts === null) throw new Fault('USAGE', `${where}: expiry-time wants YYYYMMDD or YYYYMMDDHHMM.`);
   const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts.slice(1, 7).map((part) => Number(part ?? 0));
   if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) {
     throw new Fault('USAGE', `${where}: expiry-time ${value} is not a date.`);
