@@ -137,6 +137,9 @@ class Server(object):
         except (OverflowError, ValueError):
             # A number that the system's call has no room for.
             code = BAD_MESSAGE
+        except error:
+            # A field within a field that is cut off: fatal, as OpenSSH.
+            self.give_up(255)
         # Older clients know no text.
         self.send(STATUS, packet[1:5], pack('>I', code), *[
             string((text or TEXTS[code]).encode()), string(b'')] if self.version > 2 else ())
