@@ -121,6 +121,8 @@ async function main() {
   }
   say('checking the types');
   if ((await run(process.execPath, [join(ROOT, 'node_modules/typescript/bin/tsc'), '-p', 'tsconfig.json'])) !== 0) giveUp('The types are wrong, see above.');
+  say('auditing the dependencies');
+  const vulnerable = (await run(process.execPath, [join(ROOT, 'test/audit.mjs')])) !== 0;
   say('running the tests');
   const mark = randomUUID();
   const summaryFile = join(work, 'summary.json');
@@ -137,7 +139,8 @@ async function main() {
   if (skipped.length > 0) say(`skipped:\n${skipped.map(({ title, reason }) => `${title}: ${reason}`).join('\n')}`);
   // Something went wrong that no test shows: say so in the count as well.
   const vitestAlone = code !== 0 && failed === 0;
-  const unseen = (vitestAlone ? 1 : 0) + (left.length > 0 ? 1 : 0);
+  const unseen = (vitestAlone ? 1 : 0) + (left.length > 0 ? 1 : 0) + (vulnerable ? 1 : 0);
+  if (vulnerable) say('dependencies that are shipped have known vulnerabilities, see above');
   if (vitestAlone) say(`vitest ended with code ${code} although no test failed`);
   const counts = `${passed} passed, ${failed + unseen} failed${skipped.length > 0 ? `, ${skipped.length} skipped` : ''}`;
   process.stdout.write(`\n${counts}\n`);
