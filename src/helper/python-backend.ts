@@ -22,6 +22,11 @@ const BYE_EVERY_MS = 400;
 const CAREFUL_CHARS = 1_000;
 /** An agent that stalls, or sends output only after a command, is asked this often. */
 const NUDGE_MS = 400;
+/**
+ * A boot sh that is bash reads up to 128 characters beyond the line it executes; these are there for
+ * it. Stage 1 passes over short lines.
+ */
+const READ_AHEAD = `${' '.repeat(64)}\n`.repeat(2);
 /** Text kept while looking for stage 1's markers. */
 const TAIL_CHARS = 64;
 
@@ -229,9 +234,9 @@ export class PythonBackend implements Backend {
           resolve('attached');
         });
       });
-      // The two line ends take two bytes each on the wire.
-      const size = attempt === 1 ? carrier.maxWrite - 2 : CAREFUL_CHARS;
-      const line = `\n${program}\n`;
+      // The four line ends take two bytes each on the wire.
+      const size = attempt === 1 ? carrier.maxWrite - 4 : CAREFUL_CHARS;
+      const line = `${READ_AHEAD}\n${program}\n`;
       for (let at = 0; at < line.length; at += size) carrier.write(line.slice(at, at + size));
     });
   }

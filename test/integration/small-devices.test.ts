@@ -40,6 +40,14 @@ describe('a device', () => {
     expect(tierOf(stack)).toBe('sh');
   });
 
+  test.each(['python', 'sh'] as const)('whose sh is bash is served by the %s tier', async (tier) => {
+    const stack = await startStack(scope, { tier, sshd: { mounts: ['mount --bind /bin/bash "$(readlink -f /bin/sh)"'] } });
+    await moves(stack, 1024 * 1024);
+    const sh = await ssh(stack, ["/bin/sh -c 'echo $BASH_VERSION'"]);
+    expect(sh.stdout.toString()).toMatch(/^\d/);
+    expect(stack.bridge.stderr).not.toContain('trying again');
+  });
+
   test('whose /tmp is read-only is served by the python tier', async () => {
     const stack = await startStack(scope, { sshd: { mounts: readOnly('/tmp', '/var/tmp') } });
     await moves(stack, 1024 * 1024);
