@@ -137,6 +137,9 @@ class Server(object):
         except (OverflowError, ValueError):
             # A number that the system's call has no room for.
             code = BAD_MESSAGE
+        except Exception:
+            # A call that this system does not have.
+            code = 8
         except error:
             # A field within a field that is cut off: fatal, as OpenSSH.
             self.give_up(255)
