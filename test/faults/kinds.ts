@@ -89,7 +89,7 @@ async function stopFor(lab: Lab, kind: 'daemon' | 'front', ms: number): Promise<
 }
 
 /** Kinds of which several may strike at once. */
-const COMBINED = [
+export const COMBINED = [
   'silent-death', 'stall', 'stall-for-good', 'session-killed', 'disconnect-frame', 'device-drop', 'source-drop', 'output-dropped',
   'commands-dropped', 'output-garbled', 'foreign-text', 'front-killed', 'slow-device', 'agent-freeze',
 ] as const;

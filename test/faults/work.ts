@@ -371,6 +371,10 @@ export class Typist {
     this.#timer = setInterval(() => this.#type(), 100);
   }
 
+  get echoed(): number {
+    return this.#heard;
+  }
+
   get ready(): boolean {
     return this.#ready;
   }
