@@ -3,9 +3,13 @@
  * where the helper serves it (test/integration/sftp-builtin.test.ts compares the two byte by byte).
  */
 import { closeSync, openSync } from 'node:fs';
-import { describe } from 'vitest';
-import { folderOf } from '../support/compat.js';
+import { describe, expect, test } from 'vitest';
+import { folderOf, type Lab } from '../support/compat.js';
 import { compare, useLab } from '../support/compat-check.js';
+import { run, RUN_MS } from '../support/program.js';
+import { init } from '../support/sftp-wire.js';
+import { startSsh } from '../support/ssh.js';
+import { waitFor } from '../support/wait.js';
 
 /** A device with little room, for each side its own, on /mnt of sshd's own mount namespace. */
 const SMALL = [
@@ -14,6 +18,9 @@ const SMALL = [
 ];
 /** No sftp-server to be found; the reference, sshd's internal one, needs none. */
 const HIDDEN = ['for f in /usr/lib/openssh/sftp-server /usr/lib/sftp-server; do [ ! -e $f ] || mount --bind /dev/null $f; done'];
+
+/** Large and many files take long, and are moved by the other clients. */
+const SHORT = /^(?!.*(large|many))/;
 
 /** sshfs needs a kernel that lets us mount. */
 function hasFuse(): boolean {
@@ -25,11 +32,25 @@ function hasFuse(): boolean {
   }
 }
 
+/** Whether a program of the device serves SFTP there. */
+async function hasOwnServer({ stack }: Lab): Promise<boolean> {
+  const client = startSsh(stack, ['sftp'], { options: ['-s'], input: 'open', timeoutMs: RUN_MS });
+  client.child.stdin?.write(init());
+  await waitFor('the answer to INIT', () => client.stdout.includes('posix-rename@openssh.com'));
+  const { status } = await run('pgrep', ['-u', stack.user, '-x', 'sftp-server']);
+  client.child.stdin?.end();
+  await client.done;
+  return status === 0;
+}
+
 describe('with the device\'s sftp-server', () => {
   const lab = useLab({ sshd: { mounts: SMALL } });
+  test('it is the device\'s own that serves', async () => {
+    expect(await hasOwnServer(lab())).toBe(true);
+  });
   compare(lab, 'sftp', 'python', { suffix: 'sftp-server' });
-  compare(lab, 'lftp', 'python', { suffix: 'sftp-server' });
-  compare(lab, 'psftp', 'python', { suffix: 'sftp-server' });
+  compare(lab, 'lftp', 'python', { suffix: 'sftp-server', only: SHORT });
+  compare(lab, 'psftp', 'python', { suffix: 'sftp-server', only: SHORT });
   describe.skipIf(!hasFuse())('where FUSE works', () => {
     compare(lab, 'sshfs', 'python', { suffix: 'sftp-server' });
   });
@@ -37,9 +58,11 @@ describe('with the device\'s sftp-server', () => {
 
 describe('with the built-in server', () => {
   const lab = useLab({ sshd: { mounts: [...SMALL, ...HIDDEN] } });
+  test('it is the helper that serves', async () => {
+    expect(await hasOwnServer(lab())).toBe(false);
+  });
   compare(lab, 'sftp', 'python', { suffix: 'built-in' });
-  // Many small files: sftp's own checks have them.
-  compare(lab, 'scp', 'python', { suffix: 'built-in', env: { MODE: '' }, only: /^(?!copies many)/ });
+  compare(lab, 'scp', 'python', { suffix: 'built-in', env: { MODE: '' }, only: SHORT });
   compare(lab, 'lftp', 'python', { suffix: 'built-in' });
   compare(lab, 'psftp', 'python', { suffix: 'built-in' });
   compare(lab, 'paramiko', 'python', { suffix: 'built-in', only: /files/ });

@@ -20,7 +20,8 @@ chmod 640 m/d/b
 echo more >>m/d/b
 truncate -s 8 m/d/b
 touch -d '2020-02-29 12:34:56' m/d/b
-stat -c '%a %s %Y %F' m/d/b m/l
+stat -c '%a %s %Y %F' m/d/b
+stat -c '%s %F' m/l
 rm m/hard
 readlink m/l
 ls m m/d
@@ -38,6 +39,7 @@ mounted
 odd_tree t
 # sshfs sets the times of what a link points to.
 rm t/dangling
+touch -d '2020-02-29' t
 # To owners the user has no right.
 cp -dR --preserve=mode,timestamps t m/ 2>&1
 cp -dR --preserve=mode,timestamps m/t back 2>&1
