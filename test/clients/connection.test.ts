@@ -1,0 +1,6 @@
+import { compare, useLab } from '../support/compat-check.js';
+
+const lab = useLab();
+
+compare(lab, 'multiplexing', 'python');
+compare(lab, 'transport', 'python');
