@@ -2,7 +2,7 @@ import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
 import type { Carrier } from '../link/carrier.js';
-import type { Login } from '../login/login.js';
+import { DeviceAbsent, type Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
 import type { Device, Tier } from '../mux/device.js';
 import type { Credential } from '../ssh/gateway.js';
@@ -125,7 +125,7 @@ export class DeviceSession {
         return await this.#options.login.open(this.#options.credential, false, signal);
       } catch (error) {
         const fault = toFault(error);
-        if (fault.code !== 'DEVICE_LOST' || attempt >= 2 || signal.aborted) throw fault;
+        if (fault.code !== 'DEVICE_LOST' || fault instanceof DeviceAbsent || attempt >= 2 || signal.aborted) throw fault;
         this.#log.info({ reason: fault.message }, 'no answer to the login; trying once more');
       }
     }

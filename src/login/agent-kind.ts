@@ -1,7 +1,10 @@
 import type { Manners } from '../link/carrier.js';
 
-/** An agent of the C family gets frames one by one and few at a time: it dies of floods. */
-const C_FRAME_GAP_MS = 3;
+/**
+ * An agent of the C family gets frames one by one and few at a time: it dies of floods, and its process
+ * with it, which is the device's application. At most 200 a second.
+ */
+const C_FRAME_GAP_MS = 5;
 const C_WINDOW_BYTES = 64 * 1024;
 /**
  * The C agent's first two generations read output only for 100 ms (2 s) after a command. Polling

@@ -27,6 +27,19 @@ const EARLY_TEXT_BYTES = 64 * 1024;
 /** Pieces of it before they are joined. */
 const EARLY_CHUNKS = 256;
 
+/**
+ * While somebody waits, the tunnel is opened again after this at the latest; its own ladder is for
+ * nobody's sake and goes up to half a minute.
+ */
+const HURRY_MS = 5_000;
+
+/** The device is not at the tunnel: trying again at once would be in vain. */
+export class DeviceAbsent extends Fault {
+  constructor() {
+    super('DEVICE_LOST', 'The device has not come to the tunnel; check that it is online and that its agent runs.');
+  }
+}
+
 export interface LoginCredential {
   user: string;
   password: string;
@@ -162,6 +175,7 @@ export class Login {
   readonly #options: Required<Omit<LoginOptions, 'log'>>;
   readonly #agent = new AgentKind();
   #device = false;
+  #lostAt = 0;
   /** Of the newest login, to know it in what the other side says. */
   #password = '';
   #returnTimer: NodeJS.Timeout | undefined;
@@ -199,6 +213,7 @@ export class Login {
       },
       lost: ({ cause }) => {
         this.#device = false;
+        this.#lostAt = performance.now();
         this.#drop(cause);
       },
       ended: (fault) => {
@@ -315,17 +330,22 @@ export class Login {
 
   async #deviceLeg(signal: AbortSignal): Promise<void> {
     const deadline = AbortSignal.any([signal, AbortSignal.timeout(this.#options.deviceWaitMs)]);
-    while (!this.#device) {
-      if (this.#ended !== undefined) throw this.#ended;
-      if (deadline.aborted) {
-        throw new Fault('DEVICE_LOST', 'The device has not come to the tunnel; check that it is online and that its agent runs.');
+    const hurry = setInterval(() => {
+      if (this.#tunnel.state === 'waiting' && performance.now() - this.#lostAt >= HURRY_MS) this.#tunnel.reset('a session waits for the tunnel');
+    }, HURRY_MS / 5);
+    try {
+      while (!this.#device) {
+        if (this.#ended !== undefined) throw this.#ended;
+        if (deadline.aborted) throw new DeviceAbsent();
+        await new Promise<void>((resolve) => {
+          this.#waiters.push(resolve);
+          deadline.addEventListener('abort', () => {
+            resolve();
+          }, { once: true });
+        });
       }
-      await new Promise<void>((resolve) => {
-        this.#waiters.push(resolve);
-        deadline.addEventListener('abort', () => {
-          resolve();
-        }, { once: true });
-      });
+    } finally {
+      clearInterval(hurry);
     }
   }
 

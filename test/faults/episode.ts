@@ -13,7 +13,7 @@ export interface Episode {
   /** Undefined: survived as the kind demands. */
   wrong: string | undefined;
   hung: boolean;
-  /** Milliseconds: the slowest echo, or for kinds that cut, until a login works again. */
+  /** Milliseconds: the slowest echo, or for kinds that cut, until the last client was told. */
   recoveryMs: number;
   /** What the clients that were cut have read. */
   said: string[];
@@ -48,15 +48,18 @@ export async function runEpisode(lab: Lab, name: string, kind: Kind, number: num
     await Promise.race([working, Promise.allSettled(running), sleep(5000)]);
     await sleep(chance.between(50, 1500));
     const injectedAt = performance.now();
-    await kind.inject(lab, chance);
+    let toldMs = 0;
+    const over = Promise.allSettled([...running, typist.ended]).then(() => (toldMs = performance.now() - injectedAt));
+    await kind.inject(lab, chance, over);
     // The terminal is typed at for a while after the fault, or it would be asked too early.
     const [judgements] = await Promise.all([Promise.all(running), sleep(TYPE_ON_MS)]);
     judgements.push(await typist.finish(deadlineMs));
     judge(kind, judgements, episode);
     if (kind.outcome === 'survive') episode.recoveryMs = typist.slowest;
     else {
+      await over;
       await loginWorks(lab, deadlineMs);
-      episode.recoveryMs = performance.now() - injectedAt;
+      episode.recoveryMs = toldMs;
     }
     if (episode.recoveryMs > kind.boundSeconds * 1000) throw new Wrong(`felt for ${(episode.recoveryMs / 1000).toFixed(1)} s, which is more than its bound`);
     await lab.orphansGone();

@@ -8,6 +8,7 @@ import type { Injection } from '../../src/agent/agent.js';
 import { decodeFrame } from '../../src/protocol/decode.js';
 import { encodeFrame, encodeUnchecked, newRequestId } from '../../src/protocol/encode.js';
 import type { LegName, Verdict } from '../../src/relay/options.js';
+import { Program } from '../support/program.js';
 import { waitFor } from '../support/wait.js';
 import type { Chance } from './chance.js';
 import type { Lab } from './lab.js';
@@ -25,7 +26,8 @@ export interface Kind {
   because: string;
   /** For `cut`: what the sentence that clients show must match. */
   sentence?: RegExp;
-  inject(lab: Lab, chance: Chance): Promise<void>;
+  /** `over` resolves when every client of the run has ended, for faults that stay until then. */
+  inject(lab: Lab, chance: Chance, over: Promise<unknown>): Promise<void>;
 }
 
 /** A relogin: two tries of 6 s, a new tunnel, another try; then the start of the helper. */
@@ -62,6 +64,13 @@ function changed(bytes: Buffer, change: (data: Buffer) => Buffer): Verdict {
   const decoded = decodeFrame(bytes);
   if (decoded.kind !== 'frame' || decoded.frame.operation !== 'command_response') return 'pass';
   return { replace: encodeUnchecked({ ...decoded.frame, data: change(decoded.frame.data) }) };
+}
+
+/** Whether it holds a packet of the link, and one of more than `chars` characters. */
+function hasPacket(bytes: Buffer, chars: number): boolean {
+  const decoded = decodeFrame(bytes);
+  if (decoded.kind !== 'frame' || decoded.frame.operation !== 'command_response') return false;
+  return decoded.frame.data.toString('latin1').split(/[:;]/).some((piece) => piece.length > chars && /^[A-Za-z0-9+/=]+$/.test(piece));
 }
 
 const FOREIGN = [
@@ -262,11 +271,11 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   },
   'many': {
     ...agentFault('three to five of the above within 2 s', 'stall', 60, 'the slowest of them'),
-    inject: async (lab, chance) => {
+    inject: async (lab, chance, over) => {
       const several = chance.shuffled(COMBINED).slice(0, chance.whole(3, 5));
       await Promise.all(several.map(async (name) => {
         await sleep(chance.between(0, 2000));
-        await KINDS[name]?.inject(lab, chance);
+        await KINDS[name]?.inject(lab, chance, over);
       }));
     },
   },
@@ -310,7 +319,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'bridge-sigterm': {
     ...agentFault('the bridge gets SIGTERM and is started again', 'stall', 15, '--drain (5 s here), then 10 s for the end'),
     outcome: 'cut',
-    sentence: /shutting down/,
+    sentence: /shutting down|Connection refused/,
     inject: async (lab) => {
       const before = lab.bridge;
       before.child.kill('SIGTERM');
@@ -318,6 +327,57 @@ export const KINDS: Readonly<Record<string, Kind>> = {
       const status = (await before.done).status;
       if (status !== 0) throw new Error(`the bridge ended with ${status} after SIGTERM`);
       await lab.expectCleanDevice('after SIGTERM', 3000);
+      await lab.startBridge();
+    },
+  },
+  'agent-hung': {
+    ...agentFault('the agent hangs for good', 'deadlock', 15, 'the grace (10 s here), all tries together'),
+    outcome: 'cut',
+    lab: 'brief',
+    sentence: /could not be reached again within 10 s/,
+    inject: async (lab, _chance, over) => {
+      await waitFor('the agent', () => lab.agent.inject('deadlock'), 15_000);
+      lab.agent.inject('silent-death');
+      await over;
+      await waitFor('the agent', () => lab.agent.inject('crash'), 15_000);
+    },
+  },
+  'nothing-arrives': {
+    ...agentFault('every login works, and nothing comes after it', 'stall', 25, 'the grace (10 s here), counted from the last byte that arrived'),
+    outcome: 'cut',
+    lab: 'brief',
+    sentence: /could not be reached again within 10 s/,
+    inject: async (lab, _chance, over) => {
+      lab.filter = (leg, bytes) => (leg === 'device' && isWork(bytes) && hasPacket(bytes, 60) ? 'drop' : 'pass');
+      await over;
+      lab.filter = undefined;
+    },
+  },
+  'device-offline': {
+    ...agentFault('the device goes offline for good; new logins come', 'deadlock', 35, 'running clients: the grace (10 s here); new logins: 30 s'),
+    outcome: 'cut',
+    lab: 'brief',
+    sentence: /could not be reached again within 10 s|has not come to the tunnel/,
+    inject: async (lab, _chance, over) => {
+      await lab.agent.close();
+      await over;
+      const began = performance.now();
+      const { status, stderr } = await new Program('ssh', [...lab.sshOptions(), 'host', 'true'], { timeoutMs: 60_000 }).done;
+      if (status !== 255 || !/has not come to the tunnel/.test(stderr.toString())) throw new Error(`a new login was told ${status} ${stderr.toString()}`);
+      if (performance.now() - began > 35_000) throw new Error('a new login was told too late');
+      await lab.startAgent();
+    },
+  },
+  'tunnel-ended': {
+    ...agentFault('the platform ends the tunnel, or another client takes it', 'drop-ws', 5, 'told at once; the bridge ends with code 4'),
+    outcome: 'cut',
+    sentence: /tunnel|Connection refused/,
+    inject: async (lab, chance) => {
+      const before = lab.bridge;
+      await waitFor('the source leg', () => lab.relay.drop('source', { code: chance.pick([1000, 1002, 4000]) }), 15_000);
+      await waitFor('the end of the bridge', () => !before.running, 20_000);
+      const { status } = await before.done;
+      if (status !== 4) throw new Error(`the bridge ended with ${status}`);
       await lab.startBridge();
     },
   },

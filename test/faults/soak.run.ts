@@ -107,7 +107,7 @@ test(`${MINUTES} minutes of mixed work`, { timeout: 0 }, async () => {
       if (!goesOn()) return;
       const name = chance.pick(COMBINED);
       try {
-        await KINDS[name]?.inject(lab, chance);
+        await KINDS[name]?.inject(lab, chance, Promise.resolve());
         faults += 1;
       } catch (error) {
         await failed(name, error);

@@ -371,6 +371,11 @@ export class Typist {
     this.#timer = setInterval(() => this.#type(), 100);
   }
 
+  /** The terminal is over, by whatever reason. */
+  get ended(): Promise<void> {
+    return this.#program.exited;
+  }
+
   get echoed(): number {
     return this.#heard;
   }
