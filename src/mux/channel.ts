@@ -41,6 +41,8 @@ export class MuxChannel implements Channel {
   #window = CREDIT_TO_DEVICE_BYTES;
   #granted = CREDIT_TO_DEVICE_BYTES;
   #consumed = 0;
+  /** Consumed since the window last grew. */
+  #taken = 0;
 
   constructor(id: number, host: ChannelHost, events: ChannelEvents) {
     this.id = id;
@@ -71,11 +73,14 @@ export class MuxChannel implements Channel {
 
   consumed(bytes: number): void {
     this.#consumed += bytes;
+    this.#taken += bytes;
     if (this.#done || this.#consumed < this.#window / 4) return;
-    // All that came is gone again: the window limits the device, and not our reader.
-    if (this.#granted + this.#consumed === this.#window && this.#window < CREDIT_MOST_BYTES) {
+    // A whole window went through and all that came is gone again: it limits the device, not our reader.
+    const keepsUp = this.#taken >= this.#window && this.#granted + this.#consumed === this.#window;
+    if (keepsUp && this.#window < CREDIT_MOST_BYTES) {
       this.#consumed += this.#window;
       this.#window *= 2;
+      this.#taken = 0;
     }
     const credit = Buffer.allocUnsafe(4);
     credit.writeUInt32BE(this.#consumed);

@@ -24,7 +24,7 @@ class Channel(object):
 
     def __init__(self, host, number):
         self.host, self.number = host, number
-        self.credit, self.owed, self.window = CREDIT_TO_DEVICE, 0, CREDIT_TO_BRIDGE
+        self.credit, self.owed, self.window, self.taken = CREDIT_TO_DEVICE, 0, CREDIT_TO_BRIDGE, 0
         self.queue = bytearray()
         self.ended = self.mute = self.sent_eof = False
         self.opening = True
@@ -95,11 +95,13 @@ class Channel(object):
 
     def took(self, n):
         self.owed += n
+        self.taken += n
         if self.owed >= self.window // 4:
-            if not self.queue and self.window < CREDIT_MOST:
-                # The reader keeps up: the window is what limits the sender.
+            if self.taken >= self.window < CREDIT_MOST and not self.queue:
+                # The reader took a whole window and keeps up: the window is what limits the sender.
                 self.owed += self.window
                 self.window *= 2
+                self.taken = 0
             self.send(CREDIT, struct.pack('>I', self.owed))
             self.owed = 0
 
