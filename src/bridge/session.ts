@@ -229,6 +229,8 @@ export class DeviceSession {
         this.#log.info({ ms, attempt, ...this.counters }, 'the session on the device goes on');
         return;
       } catch (error) {
+        // What the end of the time did to the last try is no reason.
+        if (over.aborted && this.#ended === undefined) continue;
         last = toFault(error);
         if (last instanceof HelperGone || last.code === 'TUNNEL') throw last;
         if (last.code === 'DENIED' && ++refusals >= REFUSALS) throw last;

@@ -30,7 +30,7 @@ const POLL_PAUSE_MS = 6_000;
 export interface WatchdogOptions {
   nudge(backend: Backend): void;
   stalled(owedMs: number): void;
-  /** The device kept a promise, or owes nothing. */
+  /** The device kept a promise, or owes nothing, and says nothing else. */
   kept(): void;
   /** The helper ends itself after this silence; it hears from us three times as often. */
   graceMs: number;
@@ -81,8 +81,9 @@ export class Watchdog {
     }
     const owed = backend.owedMs();
     const slack = ROUND_TRIPS * backend.rttMs;
-    if (owed < this.#owed || backend.progress !== this.#progress) this.#patience = 1;
-    if (owed === 0 || owed < this.#owed || backend.progress !== this.#progress) this.#options.kept();
+    const moved = owed < this.#owed || backend.progress !== this.#progress;
+    if (moved) this.#patience = 1;
+    if ((moved || owed === 0) && backend.struggling !== true) this.#options.kept();
     this.#owed = owed;
     this.#progress = backend.progress;
     if (owed > (STALLED_MS + slack) * this.#patience) {

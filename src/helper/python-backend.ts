@@ -125,6 +125,10 @@ export class PythonBackend implements Backend {
     return this.#link.progress;
   }
 
+  get struggling(): boolean {
+    return this.#link.struggling;
+  }
+
   get stats(): LinkStats {
     return this.#link.stats;
   }

@@ -3,7 +3,7 @@ import type { Carrier } from './carrier.js';
 import { directionKey, encodeAck, encodeBye, encodeData, PacketReader, payloadFor, type DirectionKey, type Packet } from './packet.js';
 import { Receiver } from './receiver.js';
 import { Sender } from './sender.js';
-import { DELAYED_ACK_BYTES, DELAYED_ACK_MS, FLAG_ACK_NOW, FLAG_REPLY, SMALL_FRAME_GAP_MS } from './wire.js';
+import { DELAYED_ACK_BYTES, DELAYED_ACK_MS, FLAG_ACK_NOW, FLAG_REPLY, FLAG_STUCK, SMALL_FRAME_GAP_MS } from './wire.js';
 
 /** The layer above: gives bytes when the link can send, takes bytes in order. */
 export interface LinkUser {
@@ -49,6 +49,9 @@ export class Link {
   #ackBytes = 0;
   #replyWanted = false;
   #replyAskedAt = 0;
+  /** The device says that its bytes do not arrive: since when, on this carrier; 0 when they do. */
+  #stuckSince = 0;
+  #struggling = false;
   #ackTimer: NodeJS.Timeout | undefined;
   #rtoTimer: NodeJS.Timeout | undefined;
   #flushTimer: NodeJS.Timeout | NodeJS.Immediate | undefined;
@@ -71,6 +74,11 @@ export class Link {
   /** Bytes that arrived, both ways together. */
   get progress(): number {
     return this.#receiver.recv + this.#sender.ackedBytes;
+  }
+
+  /** The device had bytes for us that did not arrive, and nothing has arrived since. */
+  get struggling(): boolean {
+    return this.#struggling;
   }
 
   /** Whether there is a text stream to write to. */
@@ -112,6 +120,7 @@ export class Link {
     this.#carrier = undefined;
     this.#attached = undefined;
     this.#replyAskedAt = 0;
+    this.#stuckSince = 0;
     clearTimeout(this.#ackTimer);
     clearTimeout(this.#rtoTimer);
     this.#ackTimer = this.#rtoTimer = undefined;
@@ -132,7 +141,7 @@ export class Link {
 
   /** Milliseconds since a promise of the device was made or last kept; 0 when it owes nothing. */
   owedMs(): number {
-    const since = [this.#sender.owedSince, this.#replyAskedAt].filter((at) => at > 0);
+    const since = [this.#sender.owedSince, this.#replyAskedAt, this.#stuckSince].filter((at) => at > 0);
     return since.length === 0 ? 0 : Math.max(1, performance.now() - Math.min(...since));
   }
 
@@ -158,6 +167,10 @@ export class Link {
         return;
       case 'ack': {
         if ((packet.flags & FLAG_REPLY) !== 0) this.#ack = 'now';
+        if ((packet.flags & FLAG_STUCK) !== 0) {
+          this.#stuckSince ||= now;
+          this.#struggling = true;
+        }
         const before = this.#sender.unackedBytes;
         const losses = this.#sender.lossEvents;
         this.#sender.acknowledge(packet.recv, packet.pn, packet.ranges, now);
@@ -167,6 +180,8 @@ export class Link {
       }
       case 'data': {
         const arrival = this.#receiver.take(packet.pn, packet.offset, packet.payload, (bytes) => {
+          this.#stuckSince = 0;
+          this.#struggling = false;
           this.#user.push(bytes);
         });
         this.#ackBytes += packet.payload.length;

@@ -11,6 +11,8 @@ export const TYPE_BYE = 3;
 export const FLAG_ACK_NOW = 1;
 /** ACK flag: answer with an ACK at once. */
 export const FLAG_REPLY = 1;
+/** ACK flag of the device: it sent its oldest bytes again and again, and we have acknowledged none. */
+export const FLAG_STUCK = 2;
 /** Most characters of one packet; longer pieces are dropped. */
 export const PACKET_LIMIT_CHARS = 16_384;
 /** Most ranges in one ACK. */

@@ -33,10 +33,10 @@ const EARLY_CHUNKS = 256;
  */
 const HURRY_MS = 5_000;
 
-/** The device is not at the tunnel: trying again at once would be in vain. */
+/** The device is not at the tunnel, or does not show it: trying again at once would be in vain. */
 export class DeviceAbsent extends Fault {
-  constructor() {
-    super('DEVICE_LOST', 'The device has not come to the tunnel; check that it is online and that its agent runs.');
+  constructor(what: 'has not come to' | 'does not answer at') {
+    super('DEVICE_LOST', `The device ${what} the tunnel; check that it is online and that its agent runs.`);
   }
 }
 
@@ -175,6 +175,8 @@ export class Login {
   readonly #options: Required<Omit<LoginOptions, 'log'>>;
   readonly #agent = new AgentKind();
   #device = false;
+  /** Nobody said that the device is there. */
+  #assumed = false;
   #lostAt = 0;
   /** Of the newest login, to know it in what the other side says. */
   #password = '';
@@ -269,7 +271,7 @@ export class Login {
       const deadline = setTimeout(() => {
         this.#inVain += 1;
         pending.fail(
-          new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on.`),
+          this.#assumed && !pending.responded ? new DeviceAbsent('does not answer at') : new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on.`),
         );
       }, deadlineMs);
       const askSilentShell = (): void => {
@@ -336,7 +338,7 @@ export class Login {
     try {
       while (!this.#device) {
         if (this.#ended !== undefined) throw this.#ended;
-        if (deadline.aborted) throw new DeviceAbsent();
+        if (deadline.aborted) throw new DeviceAbsent('has not come to');
         await new Promise<void>((resolve) => {
           this.#waiters.push(resolve);
           deadline.addEventListener('abort', () => {
@@ -362,6 +364,7 @@ export class Login {
     if (device.repeated || (!device.assumed && this.#pending !== undefined)) {
       this.#drop(new Fault('DEVICE_LOST', "The device's agent reconnected; its session is gone."));
     }
+    this.#assumed = device.assumed;
     if (device.assumed) this.#log.info('the platform did not say whether the device is there; trying it');
     this.#device = true;
     this.#wake();

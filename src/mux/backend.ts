@@ -43,6 +43,8 @@ export interface Backend extends Device {
    * is repaired again and again without getting anywhere is known by it.
    */
   readonly progress?: number;
+  /** The device had something for us that did not arrive, and nothing has since, whatever else it does. */
+  readonly struggling?: boolean;
   /** Channels open now. */
   readonly channels: number;
   /** Called when the helper itself ended (its grace, a fatal error), with the reason. */

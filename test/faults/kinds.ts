@@ -343,7 +343,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   'nothing-arrives': {
-    ...agentFault('every login works, and nothing comes after it', 'stall', 25, 'the grace (10 s here), counted from the last byte that arrived'),
+    ...agentFault('every login works, and nothing comes after it', 'stall', 40, 'the grace (10 s here) after it was found out, which takes at most 10 s and a relogin'),
     outcome: 'cut',
     lab: 'brief',
     sentence: /could not be reached again within 10 s/,
@@ -357,13 +357,13 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     ...agentFault('the device goes offline for good; new logins come', 'deadlock', 35, 'running clients: the grace (10 s here); new logins: 30 s'),
     outcome: 'cut',
     lab: 'brief',
-    sentence: /could not be reached again within 10 s|has not come to the tunnel/,
+    sentence: /could not be reached again within 10 s|(has not come to|does not answer at) the tunnel/,
     inject: async (lab, _chance, over) => {
       await lab.agent.close();
       await over;
       const began = performance.now();
       const { status, stderr } = await new Program('ssh', [...lab.sshOptions(), 'host', 'true'], { timeoutMs: 60_000 }).done;
-      if (status !== 255 || !/has not come to the tunnel/.test(stderr.toString())) throw new Error(`a new login was told ${status} ${stderr.toString()}`);
+      if (status !== 255 || !/(has not come to|does not answer at) the tunnel/.test(stderr.toString())) throw new Error(`a new login was told ${status} ${stderr.toString()}`);
       if (performance.now() - began > 35_000) throw new Error('a new login was told too late');
       await lab.startAgent();
     },
@@ -371,7 +371,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'tunnel-ended': {
     ...agentFault('the platform ends the tunnel, or another client takes it', 'drop-ws', 5, 'told at once; the bridge ends with code 4'),
     outcome: 'cut',
-    sentence: /tunnel|Connection refused/,
+    sentence: /tunnel|shutting down|Connection refused/,
     inject: async (lab, chance) => {
       const before = lab.bridge;
       await waitFor('the source leg', () => lab.relay.drop('source', { code: chance.pick([1000, 1002, 4000]) }), 15_000);

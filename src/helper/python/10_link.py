@@ -6,6 +6,7 @@ from collections import deque
 
 DATA_PACKET, ACK_PACKET, BYE_PACKET = 1, 2, 3
 ACK_NOW = REPLY = 1
+STUCK = 2
 # Characters of the longest packet, ':' and ';' included.
 PACKET_LIMIT = 16384
 # Payload bytes of one DATA packet. Small packets survive the loss of single 2 kB chunks, large ones
@@ -81,7 +82,9 @@ class Link(object):
 
     def ack(self):
         held = self.held[:RANGES_MOST]
-        flags, self.reply, self.ack_now, self.ack_at = self.reply, 0, None, None
+        # Sent twice in vain: our acknowledgements arrive, but what we say may not.
+        flags = self.reply | (STUCK if self.backoff > 1 else 0)
+        self.reply, self.ack_now, self.ack_at = 0, None, None
         return self.packet(struct.pack('>BB', ACK_PACKET, flags) + u48(self.need) + struct.pack(
             '>IB', self.seen & 0xffffffff, len(held)) + b''.join(u48(s) + u48(s + len(b)) for s, b in held))
 
