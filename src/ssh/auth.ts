@@ -64,6 +64,7 @@ const PENDING: Verdict = { kind: 'pending' };
 export class Authentication {
   readonly #options: AuthOptions;
   readonly #waiting: Buffer[] = [];
+  #waitingBytes = 0;
   readonly #methods: readonly string[];
   #serviceAccepted = false;
   #working = false;
@@ -105,7 +106,8 @@ export class Authentication {
     if (type !== MSG.USERAUTH_REQUEST && type !== MSG.USERAUTH_INFO_RESPONSE) {
       throw new Fault('PROTOCOL', `The SSH client sent message ${type} before it was authenticated.`);
     }
-    if (this.#waiting.length >= limits.MAX_WAITING_AUTH) {
+    this.#waitingBytes += payload.length;
+    if (this.#waiting.length >= limits.MAX_WAITING_AUTH || this.#waitingBytes > limits.MAX_WAITING_AUTH_BYTES) {
       throw new Fault('PROTOCOL', 'The SSH client sends authentication requests without waiting for answers.');
     }
     this.#waiting.push(Buffer.from(payload));
@@ -126,6 +128,7 @@ export class Authentication {
     this.#working = true;
     try {
       for (let payload = this.#waiting.shift(); payload !== undefined; payload = this.#waiting.shift()) {
+        this.#waitingBytes -= payload.length;
         if (this.#done || this.#options.port.isClosed) return;
         await this.#decide(payload);
       }

@@ -14,6 +14,8 @@ export const AUTH_DELAY_MAX_MS = 4_000;
 export const AUTH_PACE_MS = 100;
 /** Authentication requests that may wait while one is being decided (clients send one at a time). */
 export const MAX_WAITING_AUTH = 16;
+/** And their bytes together: a stranger's packets are not kept by the megabyte. */
+export const MAX_WAITING_AUTH_BYTES = 64 * 1024;
 
 /** Requests of one connection in all, those that are no attempt (questions about keys, prompts) included. */
 export const MAX_AUTH_REQUESTS = 256;

@@ -213,6 +213,26 @@ describe('a stranger', () => {
     await harness.connect();
   });
 
+  it.each([
+    ['more requests', 40, 10],
+    ['larger requests', 6, 20_000],
+  ])('who sends %s than are kept while one is decided is cut off', async (_what, count, size) => {
+    harness = await startHarness();
+    let decide: () => void = () => undefined;
+    harness.gateway.decide = () => new Promise((resolve) => { decide = resolve; });
+    const client = await stranger();
+    let told = '';
+    client.on('error', (error) => (told = error.message));
+    const gone = closed(client);
+    sendRaw(client, pack({ byte: 5 }, { string: 'ssh-userauth' }));
+    const password = (word: string): Buffer => pack({ byte: 50 }, { string: USER }, { string: 'ssh-connection' }, { string: 'password' }, { bool: false }, { string: word });
+    for (let at = 0; at < count; at += 1) sendRaw(client, password(at === 0 ? 'guess' : 'x'.repeat(size)));
+    await gone;
+    expect(told).toContain('without waiting for answers');
+    decide();
+    await until(() => harness.gateway.leases.size === 0, 'nobody was let in');
+  });
+
   it('gets one key exchange and no second one', async () => {
     harness = await startHarness();
     const client = await stranger();
