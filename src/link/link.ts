@@ -51,6 +51,8 @@ export class Link {
   #replyAskedAt = 0;
   /** The device says that its bytes do not arrive: since when, on this carrier; 0 when they do. */
   #stuckSince = 0;
+  /** Since when bytes have been missing before others that came; 0 when none are. */
+  #gapSince = 0;
   #struggling = false;
   #ackTimer: NodeJS.Timeout | undefined;
   #rtoTimer: NodeJS.Timeout | undefined;
@@ -103,6 +105,7 @@ export class Link {
     this.#carrier = carrier;
     this.#frameChars = Math.min(this.#frameChars || carrier.maxWrite, carrier.maxWrite);
     this.#sender.reset(carrier.manners?.windowBytes);
+    this.#gapSince = this.#receiver.earlyBytes > 0 ? performance.now() : 0;
     return new Promise((resolve) => {
       this.#attached = resolve;
       this.probe();
@@ -120,7 +123,8 @@ export class Link {
     this.#carrier = undefined;
     this.#attached = undefined;
     this.#replyAskedAt = 0;
-    this.#stuckSince = 0;
+    if (this.#stuckSince > 0 || this.#gapSince > 0) this.#struggling = true;
+    this.#stuckSince = this.#gapSince = 0;
     clearTimeout(this.#ackTimer);
     clearTimeout(this.#rtoTimer);
     this.#ackTimer = this.#rtoTimer = undefined;
@@ -141,7 +145,7 @@ export class Link {
 
   /** Milliseconds since a promise of the device was made or last kept; 0 when it owes nothing. */
   owedMs(): number {
-    const since = [this.#sender.owedSince, this.#replyAskedAt, this.#stuckSince].filter((at) => at > 0);
+    const since = [this.#sender.owedSince, this.#replyAskedAt, this.#stuckSince, this.#gapSince].filter((at) => at > 0);
     return since.length === 0 ? 0 : Math.max(1, performance.now() - Math.min(...since));
   }
 
@@ -180,10 +184,11 @@ export class Link {
       }
       case 'data': {
         const arrival = this.#receiver.take(packet.pn, packet.offset, packet.payload, (bytes) => {
-          this.#stuckSince = 0;
+          this.#stuckSince = this.#gapSince = 0;
           this.#struggling = false;
           this.#user.push(bytes);
         });
+        if (this.#receiver.earlyBytes > 0) this.#gapSince ||= now;
         this.#ackBytes += packet.payload.length;
         if (arrival !== 'in-order' || (packet.flags & FLAG_ACK_NOW) !== 0 || this.#ackBytes >= DELAYED_ACK_BYTES) {
           this.#ack = 'now';

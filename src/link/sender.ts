@@ -145,11 +145,9 @@ export class Sender {
   /** Digests an ACK; true when it kept a promise (acknowledged something new or found a loss). */
   acknowledge(recv: number, pn: number, ranges: readonly Range[], now: number): boolean {
     if (recv > this.#nextOffset) return false;
-    let progress = false;
-    if (recv > this.#acked) {
-      this.#acked = recv;
-      progress = true;
-    }
+    const advanced = recv > this.#acked;
+    let progress = advanced;
+    if (advanced) this.#acked = recv;
     let ackedBytes = 0;
     let lossEvent = false;
     for (const segment of this.#flight.values()) {
@@ -176,7 +174,9 @@ export class Sender {
       this.#backoff = 0;
       this.#timerFrom = now;
       if (this.#acked === this.#nextOffset) this.#lost = [];
-      this.#owedSince = this.#acked === this.#nextOffset ? 0 : now;
+      // What arrives behind a hole keeps no promise: the hole may be of a kind that never passes.
+      if (this.#acked === this.#nextOffset) this.#owedSince = 0;
+      else if (advanced || this.#owedSince === 0) this.#owedSince = now;
     }
     return progress;
   }
