@@ -7,6 +7,8 @@ import checkNode from '../../bin/lib/check-node.cjs';
 checkNode();
 
 import { spawn } from 'node:child_process';
+import { randomUUID } from 'node:crypto';
+import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBuilt, ensurePackages, ROOT } from '../../bin/lib/prepare.mjs';
@@ -25,13 +27,28 @@ if (values.verbose) env.FAULTS_VERBOSE = '1';
 // The default run is the one that FAULTS.md tells of.
 if (what === 'faults' && args.length === 0) env.FAULTS_WRITE = join(ROOT, 'FAULTS.md');
 
+const mark = randomUUID();
 const say = (text) => process.stdout.write(`${text}\n`);
 ensurePackages(say);
 ensureBuilt(say);
 const child = spawn(
   process.execPath,
   [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--config', join(ROOT, 'test/faults/vitest.config.ts'), '--reporter=dot', `test/faults/${what}.run.ts`],
-  { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env } },
+  { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env, FAULTS_MARK: mark } },
 );
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code, signal) => process.exit(code ?? (signal === null ? 1 : 130)));
+child.on('exit', (code, signal) => {
+  endLeftovers();
+  process.exit(code ?? (signal === null ? 1 : 130));
+});
+
+/** A run that was interrupted leaves programs behind; they have its mark in their environment. */
+function endLeftovers() {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
+    try {
+      if (readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`FAULTS_MARK=${mark}`)) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It ended while we looked.
+    }
+  }
+}
