@@ -69,11 +69,6 @@ random 1 >a
 command scp -O -q -S $W/.db a dev:$R/a; echo $?
 rsync -e $W/.db a dev:$R/b; echo $?
 
-### tells that a key is not accepted
-# prints: ^1
-dropbearkey -t ed25519 -f .other >/dev/null 2>&1
-/usr/bin/dbclient -y -y -i .other -p $PORT $U@127.0.0.1 true >/dev/null 2>.e </dev/null; echo $?
-
 ### is cut in the middle
 # prints: ^gone\nagain
 mkfifo tmp-p
