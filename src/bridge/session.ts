@@ -1,3 +1,4 @@
+import { Deadline } from '../base/deadline.js';
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
@@ -104,8 +105,10 @@ export class DeviceSession {
 
   /** Resolves when the device accepted the credential; the helper then starts by itself. */
   async start(): Promise<void> {
-    const signal = AbortSignal.any([this.#abort.signal, AbortSignal.timeout(FIRST_LOGIN_MS)]);
-    const carrier = await this.#firstLogin(signal);
+    const limit = new Deadline(FIRST_LOGIN_MS, this.#abort.signal);
+    const carrier = await this.#firstLogin(limit).finally(() => {
+      limit.clear();
+    });
     const late = new Fault('DEVICE_LOST', `The helper did not start on the device within ${String(START_MS / 1000)} s.`);
     const deadline = setTimeout(() => {
       this.end(late);
@@ -119,12 +122,17 @@ export class DeviceSession {
       });
   }
 
-  async #firstLogin(signal: AbortSignal): Promise<Carrier> {
+  async #firstLogin(limit: Deadline): Promise<Carrier> {
+    const { signal } = limit;
+    let first: Fault | undefined;
     for (let attempt = 1; ; attempt += 1) {
       try {
         return await this.#options.login.open(this.#options.credential, false, signal);
       } catch (error) {
         const fault = toFault(error);
+        // What the end of the time did to the last try is no reason.
+        if (limit.passed) throw first ?? fault;
+        first ??= fault;
         if (fault.code !== 'DEVICE_LOST' || fault instanceof DeviceAbsent || attempt >= 2 || signal.aborted) throw fault;
         this.#log.info({ reason: fault.message }, 'no answer to the login; trying once more');
       }
@@ -206,17 +214,26 @@ export class DeviceSession {
 
   async #recover(cause: Fault): Promise<void> {
     const since = performance.now();
-    const backend = this.#backend as Backend;
     const leftMs = this.#options.graceMs - (since - (this.#lostSince ?? since));
-    const over = AbortSignal.timeout(Math.max(0, Math.round(leftMs)));
-    const signal = AbortSignal.any([this.#abort.signal, over]);
+    const over = new Deadline(Math.max(0, leftMs), this.#abort.signal);
+    try {
+      await this.#fight(cause, over);
+    } finally {
+      over.clear();
+    }
+  }
+
+  async #fight(cause: Fault, over: Deadline): Promise<void> {
+    const since = performance.now();
+    const backend = this.#backend as Backend;
+    const { signal } = over;
     let last = cause;
     let refusals = 0;
     // Our own connection was lost: the terminal may be as it was.
     let old = cause.code === 'TUNNEL';
     for (let attempt = 1; ; attempt += 1) {
       if (this.#ended !== undefined) return;
-      if (over.aborted) {
+      if (over.passed) {
         throw new Fault('DEVICE_LOST', `The device could not be reached again within ${String(this.#options.graceMs / 1000)} s: ${last.message}`, { cause: last });
       }
       try {
@@ -230,7 +247,7 @@ export class DeviceSession {
         return;
       } catch (error) {
         // What the end of the time did to the last try is no reason.
-        if (over.aborted && this.#ended === undefined) continue;
+        if (over.passed && this.#ended === undefined) continue;
         last = toFault(error);
         if (last instanceof HelperGone || last.code === 'TUNNEL') throw last;
         if (last.code === 'DENIED' && ++refusals >= REFUSALS) throw last;
@@ -282,7 +299,10 @@ export class DeviceSession {
     this.#watchdog.stop();
     this.#abort.abort(fault);
     this.#device.reject(fault);
-    this.#shutdown = this.#backend?.shutdown(fault, AbortSignal.timeout(SHUTDOWN_MS)) ?? Promise.resolve();
+    const limit = new Deadline(SHUTDOWN_MS);
+    this.#shutdown = (this.#backend?.shutdown(fault, limit.signal) ?? Promise.resolve()).finally(() => {
+      limit.clear();
+    });
     this.onEnd(fault);
   }
 

@@ -1,3 +1,4 @@
+import { Deadline } from '../base/deadline.js';
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { peerWords } from '../base/words.js';
@@ -331,22 +332,23 @@ export class Login {
   }
 
   async #deviceLeg(signal: AbortSignal): Promise<void> {
-    const deadline = AbortSignal.any([signal, AbortSignal.timeout(this.#options.deviceWaitMs)]);
+    const deadline = new Deadline(this.#options.deviceWaitMs, signal);
     const hurry = setInterval(() => {
       if (this.#tunnel.state === 'waiting' && performance.now() - this.#lostAt >= HURRY_MS) this.#tunnel.reset('a session waits for the tunnel');
     }, HURRY_MS / 5);
     try {
       while (!this.#device) {
         if (this.#ended !== undefined) throw this.#ended;
-        if (deadline.aborted) throw new DeviceAbsent('has not come to');
+        if (deadline.signal.aborted) throw new DeviceAbsent('has not come to');
         await new Promise<void>((resolve) => {
           this.#waiters.push(resolve);
-          deadline.addEventListener('abort', () => {
+          deadline.signal.addEventListener('abort', () => {
             resolve();
           }, { once: true });
         });
       }
     } finally {
+      deadline.clear();
       clearInterval(hurry);
     }
   }

@@ -1,7 +1,7 @@
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { Fault } from '../../../src/base/errors.js';
 import type { Carrier } from '../../../src/link/carrier.js';
-import { LOGIN_DEADLINE_MS, RELOGIN_DEADLINE_MS, SILENT_SHELL_MS } from '../../../src/login/login.js';
+import { DEVICE_WAIT_MS, LOGIN_DEADLINE_MS, RELOGIN_DEADLINE_MS, SILENT_SHELL_MS } from '../../../src/login/login.js';
 import { CREDENTIAL, platform, turn, type Platform } from './platform.js';
 
 beforeEach(() => {
@@ -158,10 +158,12 @@ describe('a login', () => {
   });
 
   it('does not wait for ever for a device that does not come', async () => {
-    vi.useRealTimers();
-    const all = platform({ deviceWaitMs: 30 });
+    const all = platform();
     all.peer.open();
-    await expect(all.login.open(CREDENTIAL, false, all.never)).rejects.toMatchObject({ code: 'DEVICE_LOST', message: /has not come/ });
+    const opening = all.login.open(CREDENTIAL, false, all.never);
+    const failed = expect(opening).rejects.toMatchObject({ code: 'DEVICE_LOST', message: /has not come/ });
+    await vi.advanceTimersByTimeAsync(DEVICE_WAIT_MS);
+    await failed;
   });
 });
 
