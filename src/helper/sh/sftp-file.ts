@@ -11,6 +11,9 @@ const BLOCK_BYTES = 32 * 1024;
 const SKIP_BYTES = 256 * 1024;
 /** Written bytes collected before a channel is opened for them. */
 const COLLECT_BYTES = 24 * 1024;
+/** Pieces of a tool's standard error that are kept, and the most bytes of each. */
+const ERRORS_KEPT = 64;
+const ERROR_BYTES = 1024;
 /** Start of an aligned stream of writes. */
 const ALIGN_BYTES = 4096;
 
@@ -117,7 +120,7 @@ export class ReadFile {
       },
       data: (kind, bytes) => {
         if (kind === 'err') {
-          errors.push(bytes);
+          remember(errors, bytes);
           stream.channel.consumed(bytes.length);
           return;
         }
@@ -137,6 +140,11 @@ export class ReadFile {
     this.#stream = stream;
     return stream;
   }
+}
+
+/** Standard error is kept for the one sentence that the client gets, not for a device that never stops. */
+function remember(errors: Buffer[], bytes: Buffer): void {
+  if (errors.length < ERRORS_KEPT) errors.push(Buffer.from(bytes.subarray(0, ERROR_BYTES)));
 }
 
 /** What dd said, without its counts. */
@@ -294,7 +302,7 @@ export class WriteFile {
         end(new SftpError(STATUS.FAILURE, reason.message));
       },
       data: (kind, bytes) => {
-        if (kind === 'err') errors.push(bytes);
+        if (kind === 'err') remember(errors, bytes);
         sink.channel.consumed(bytes.length);
       },
       drain: () => {

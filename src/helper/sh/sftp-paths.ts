@@ -1,7 +1,7 @@
 import { quote } from './script.js';
 import { SftpError } from './sftp-file.js';
 import { parseListed, parseStat, STAT_FORMAT, type Stat } from './sftp-stat.js';
-import { STATUS, type Attrs } from './sftp-wire.js';
+import { BadPacket, STATUS, type Attrs } from './sftp-wire.js';
 import { pathWord, shell, type SftpWorker } from './sftp-worker.js';
 
 /** One name of a directory. */
@@ -199,6 +199,7 @@ function octal(mode: number): string {
 
 /** Any bytes as one word on one line. */
 function lineSafe(bytes: Buffer): Buffer {
+  if (bytes.includes(0)) throw new BadPacket('The target of a link holds a NUL.');
   if (!bytes.includes(0x0a)) return quote(bytes);
   const parts = bytes.toString('latin1').split('\n').map((part) => quote(Buffer.from(part, 'latin1')).toString('latin1'));
   return Buffer.from(parts.join('"$N"'), 'latin1');

@@ -2,7 +2,7 @@ import { randomBytes } from 'node:crypto';
 import { Fault } from '../../base/errors.js';
 import type { Channel, ChannelEvents } from '../../mux/device.js';
 import { quote } from './script.js';
-import { STATUS } from './sftp-wire.js';
+import { BadPacket, STATUS } from './sftp-wire.js';
 
 /** Starts a script on the device as a channel of its own. */
 export type RunScript = (script: Buffer, events: ChannelEvents) => Channel;
@@ -21,6 +21,8 @@ const STATUS_CHARS = 8;
 
 /** A path as one word of a shell line: no line end in it, and no leading dash. */
 export function pathWord(path: Buffer): Buffer {
+  // A shell drops it, and another file would be meant.
+  if (path.includes(0)) throw new BadPacket('A name holds a NUL.');
   const safe = path.length === 0 ? Buffer.from('.') : path[0] === 0x2d ? Buffer.concat([Buffer.from('./'), path]) : path;
   if (!safe.includes(0x0a)) return quote(safe);
   // `read` takes lines: line ends travel in a variable that the worker has set.
@@ -47,7 +49,11 @@ export class SftpWorker {
   readonly #channel: Channel;
   readonly #token = randomBytes(12).toString('hex');
   readonly #waiting: { resolve: (answer: Answer) => void; reject: (fault: Fault) => void }[] = [];
-  #held: Buffer = Buffer.alloc(0);
+  readonly #mark = Buffer.from(`\n${this.#token} `);
+  /** The answer so far, in the pieces in which it came, and its last bytes. */
+  #parts: Buffer[] = [];
+  #bytes = 0;
+  #tail: Buffer = Buffer.alloc(0);
   #over: Fault | undefined;
   #drained: (() => void)[] = [];
   #blocked = false;
@@ -115,21 +121,33 @@ export class SftpWorker {
     ended(fault);
   }
 
+  /** Joined only when an answer is whole: a long one comes in thousands of pieces. */
   #take(bytes: Buffer): void {
-    const mark = Buffer.from(`\n${this.#token} `);
-    // The mark may straddle two pieces; what was searched before need not be searched again.
-    const from = Math.max(0, this.#held.length - mark.length - STATUS_CHARS);
-    let text = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
-    for (let start = from; ; start = 0) {
-      const at = text.indexOf(mark, start);
-      const end = at < 0 ? -1 : text.indexOf(0x0a, at + mark.length);
-      if (end < 0) break;
-      const status = Number(text.toString('latin1', at + mark.length, end));
-      this.#waiting.shift()?.resolve({ status, output: text.subarray(0, at) });
-      text = text.subarray(end + 1);
+    this.#parts.push(bytes);
+    this.#bytes += bytes.length;
+    // The mark may straddle two pieces.
+    const recent = Buffer.concat([this.#tail, bytes]);
+    this.#tail = recent.subarray(-(this.#mark.length + STATUS_CHARS));
+    if (this.#endOf(recent) === undefined) {
+      if (this.#bytes > ANSWER_LIMIT_BYTES) this.#channel.close();
+      return;
     }
-    this.#held = text;
-    if (text.length > ANSWER_LIMIT_BYTES) this.#channel.close();
+    let text = Buffer.concat(this.#parts);
+    for (let found = this.#endOf(text); found !== undefined; found = this.#endOf(text)) {
+      const status = Number(text.toString('latin1', found.at + this.#mark.length, found.end));
+      this.#waiting.shift()?.resolve({ status, output: text.subarray(0, found.at) });
+      text = text.subarray(found.end + 1);
+    }
+    this.#parts = [text];
+    this.#bytes = text.length;
+    this.#tail = text.subarray(-(this.#mark.length + STATUS_CHARS));
+  }
+
+  /** Where the first whole mark stands: its begin, and the line end behind its status. */
+  #endOf(text: Buffer): { at: number; end: number } | undefined {
+    const at = text.indexOf(this.#mark);
+    const end = at < 0 ? -1 : text.indexOf(0x0a, at + this.#mark.length);
+    return end < 0 ? undefined : { at, end };
   }
 }
 
