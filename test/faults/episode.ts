@@ -27,54 +27,77 @@ const WORK_MS = 45_000;
 export async function runEpisode(lab: Lab, name: string, kind: Kind, number: number, seed: string, failed: (episode: Episode) => Promise<void>): Promise<Episode> {
   const chance = new Chance(seed, name, number);
   const works = chance.shuffled(Object.keys(WORKS) as WorkName[]).slice(0, 2);
+  const episode: Episode = { kind: name, number, works, wrong: undefined, hung: false, recoveryMs: 0, said: [] };
   const deadlineMs = kind.boundSeconds * 1000 + WORK_MS;
   const programs: Program[] = [];
   let begun: () => void = () => undefined;
   const working = new Promise<void>((resolve) => (begun = resolve));
   const task = (what: string): Task => ({ lab, name: `${seed}-${name}-${number}-${what}`, chance: new Chance(seed, name, number, what), deadlineMs, begun, programs });
-  const episode: Episode = { kind: name, number, works, wrong: undefined, hung: false, recoveryMs: 0, said: [] };
   const typist = new Typist(task('typist'));
+  let whole: NodeJS.Timeout | undefined;
   try {
-    await Promise.race([untilReady(typist), sleep(deadlineMs)]);
-    if (!typist.ready) throw new Wrong(`no terminal: ${sentence(typist.stderr)}`);
-    const running = works.map(async (work, i): Promise<Judgement> => {
-      try {
-        return await WORKS[work](task(`${work}${i}`));
-      } catch (error) {
-        throw new Wrong(`${work}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
-      }
-    });
-    for (const one of running) one.catch(() => undefined);
-    await Promise.race([working, Promise.allSettled(running), sleep(5000)]);
-    await sleep(chance.between(50, 1500));
-    const injectedAt = performance.now();
-    let toldMs = 0;
-    const over = Promise.allSettled([...running, typist.ended]).then(() => (toldMs = performance.now() - injectedAt));
-    await kind.inject(lab, chance, over);
-    // The terminal is typed at for a while after the fault, or it would be asked too early.
-    const [judgements] = await Promise.all([Promise.all(running), sleep(TYPE_ON_MS)]);
-    judgements.push(await typist.finish(deadlineMs));
-    judge(kind, judgements, episode);
-    if (kind.outcome === 'survive') episode.recoveryMs = typist.slowest;
-    else {
-      await over;
-      await loginWorks(lab, deadlineMs);
-      episode.recoveryMs = toldMs;
-    }
-    if (episode.recoveryMs > kind.boundSeconds * 1000) throw new Wrong(`felt for ${(episode.recoveryMs / 1000).toFixed(1)} s, which is more than its bound`);
-    await lab.orphansGone();
-    if (!lab.bridge.running) throw new Wrong('the bridge has ended');
+    await Promise.race([
+      play({ lab, kind, chance, episode, typist, task, working, deadlineMs }),
+      // Whatever the parts wait for, this harness included.
+      new Promise<never>((_resolve, reject) => {
+        whole = setTimeout(() => reject(new Wrong('the run hung')), 3 * deadlineMs);
+      }),
+    ]);
   } catch (error) {
     episode.wrong = error instanceof Error ? error.message : String(error);
     episode.hung = /still running after|hung|in vain/.test(episode.wrong);
   } finally {
-    lab.filter = undefined;
+    clearTimeout(whole);
     typist.stop();
     // The dump comes first, while all is as it was.
     if (episode.wrong !== undefined) await failed(episode);
+    lab.filter = undefined;
     for (const program of programs) if (program.running) program.kill('SIGKILL');
   }
   return episode;
+}
+
+interface Stage {
+  lab: Lab;
+  kind: Kind;
+  chance: Chance;
+  episode: Episode;
+  typist: Typist;
+  task(what: string): Task;
+  working: Promise<void>;
+  deadlineMs: number;
+}
+
+async function play({ lab, kind, chance, episode, typist, task, working, deadlineMs }: Stage): Promise<void> {
+  await Promise.race([untilReady(typist), sleep(deadlineMs)]);
+  if (!typist.ready) throw new Wrong(`no terminal: ${sentence(typist.stderr)}`);
+  const running = episode.works.map(async (work, i): Promise<Judgement> => {
+    try {
+      return await WORKS[work](task(`${work}${i}`));
+    } catch (error) {
+      throw new Wrong(`${work}: ${error instanceof Error ? error.message : String(error)}`, { cause: error });
+    }
+  });
+  for (const one of running) one.catch(() => undefined);
+  await Promise.race([working, Promise.allSettled(running), sleep(5000)]);
+  await sleep(chance.between(50, 1500));
+  const injectedAt = performance.now();
+  let toldMs = 0;
+  const over = Promise.allSettled([...running, typist.ended]).then(() => (toldMs = performance.now() - injectedAt));
+  await kind.inject(lab, chance, over);
+  // The terminal is typed at for a while after the fault, or it would be asked too early.
+  const [judgements] = await Promise.all([Promise.all(running), sleep(TYPE_ON_MS)]);
+  judgements.push(await typist.finish(deadlineMs));
+  judge(kind, judgements, episode);
+  if (kind.outcome === 'survive') episode.recoveryMs = typist.slowest;
+  else {
+    await over;
+    await loginWorks(lab, deadlineMs);
+    episode.recoveryMs = toldMs;
+  }
+  if (episode.recoveryMs > kind.boundSeconds * 1000) throw new Wrong(`felt for ${(episode.recoveryMs / 1000).toFixed(1)} s, which is more than its bound`);
+  await lab.orphansGone();
+  if (!lab.bridge.running) throw new Wrong('the bridge has ended');
 }
 
 async function untilReady(typist: Typist): Promise<void> {

@@ -348,7 +348,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     lab: 'brief',
     sentence: /could not be reached again within 10 s/,
     inject: async (lab, _chance, over) => {
-      lab.filter = (leg, bytes) => (leg === 'device' && isWork(bytes) && hasPacket(bytes, 60) ? 'drop' : 'pass');
+      lab.filter = (leg, bytes) => (leg === 'device' && isWork(bytes) && hasPacket(bytes, 32) ? 'drop' : 'pass');
       await over;
       lab.filter = undefined;
     },

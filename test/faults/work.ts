@@ -90,10 +90,8 @@ async function feed(program: Program, data: Buffer, ms: number, begun: () => voi
   const pieces = Math.max(1, Math.round(ms / PACE_MS));
   const size = Math.ceil(data.length / pieces);
   for (let at = 0; at < data.length && program.running; at += size) {
-    if (!stdin.write(data.subarray(at, at + size))) await new Promise((resolve) => {
-      stdin.once('drain', resolve);
-      stdin.once('close', resolve);
-    });
+    // A program that has just ended drains no more and says so no more.
+    if (!stdin.write(data.subarray(at, at + size))) await Promise.race([new Promise((resolve) => stdin.once('drain', resolve)), program.exited]);
     begun();
     await new Promise((resolve) => setTimeout(resolve, PACE_MS));
   }
