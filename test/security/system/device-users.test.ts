@@ -50,9 +50,10 @@ for _ in range(count):
     s.settimeout(wait)
     try:
         s.connect(name)
-        if text: s.sendall(text)
         socks.append(s)
     except OSError: refused += 1
+    try: s.sendall(text)
+    except OSError: pass
 ended = 0
 for s in socks:
     try:
