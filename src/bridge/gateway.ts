@@ -13,7 +13,8 @@ import type { Tunnel } from '../tunnel/tunnel.js';
 import { DeviceSession, type TierChoice } from './session.js';
 
 export interface KeyLogin {
-  keys: readonly AuthorizedKey[];
+  /** Asked for each key, so that one that was added or taken away counts at once. */
+  keys(): Promise<readonly AuthorizedKey[]>;
   /** The user on the device; undefined: the name that the SSH client gave. */
   user: string | undefined;
   /** Asked at each key login, so that a rotated secret is found. */
@@ -73,15 +74,15 @@ export class BridgeGateway implements Gateway {
     return login;
   }
 
-  authorizesKey(user: string, key: { algorithm: string; blob: Buffer }): boolean {
+  async authorizesKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<boolean> {
     const { keyLogin } = this.#options;
-    if (keyLogin === undefined || findAuthorizedKey(keyLogin.keys, key.blob) === undefined) return false;
-    return keyLogin.user === undefined || keyLogin.user === user;
+    if (keyLogin === undefined || (keyLogin.user !== undefined && keyLogin.user !== user)) return false;
+    return findAuthorizedKey(await keyLogin.keys(), key.blob) !== undefined;
   }
 
   async credentialForKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<Credential | undefined> {
     const { keyLogin } = this.#options;
-    if (keyLogin === undefined || !this.authorizesKey(user, key)) return undefined;
+    if (keyLogin === undefined || !(await this.authorizesKey(user, key))) return undefined;
     return { user, password: await keyLogin.password() };
   }
 

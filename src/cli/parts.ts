@@ -1,12 +1,12 @@
 /** Joins the commands to the parts of the project. */
 import { startAgent } from '../agent/agent.js';
 import { parseOverrides } from '../agent/profiles.js';
+import type { Log } from '../base/log.js';
 import { startBridge } from '../bridge/bridge.js';
 import { startRelay } from '../relay/server.js';
-import { parseAuthorizedKeys } from '../ssh/authorized-keys.js';
 import { loadHostKeyFile, loadHostKeys } from '../ssh/host-key.js';
+import { followAuthorizedKeys } from './authorized-keys-file.js';
 import type { AgentSettings, BridgeSettings, Parts } from './deps.js';
-import { readTrusted } from './files.js';
 
 export const PARTS: Parts = {
   async startRelay({ listen, ...rest }) {
@@ -22,7 +22,7 @@ export const PARTS: Parts = {
 
   async startBridge({ hostKeyFile, drainMs, keys, ...rest }) {
     const hostKeys = await (hostKeyFile === undefined ? loadHostKeys() : loadHostKeyFile(hostKeyFile));
-    const bridge = await startBridge({ ...rest, hostKeys, keyLogin: await keyLogin(keys) });
+    const bridge = await startBridge({ ...rest, hostKeys, keyLogin: await keyLogin(keys, rest.log) });
     return {
       address: { host: bridge.address, port: bridge.port },
       hostKey: hostKeys,
@@ -39,8 +39,8 @@ function agentTarget(target: AgentSettings['target']) {
   return target.kind === 'sshd' ? { sshd: target.address } : { local: { password: target.password, ...(target.shell === undefined ? {} : { shell: target.shell }) } };
 }
 
-async function keyLogin(keys: BridgeSettings['keys']) {
+async function keyLogin(keys: BridgeSettings['keys'], log: Log) {
   if (keys === undefined) return undefined;
   const { file, user, password } = keys;
-  return { keys: parseAuthorizedKeys(await readTrusted(file, 'the authorised keys'), file), user, password };
+  return { keys: await followAuthorizedKeys(file, log), user, password };
 }

@@ -172,7 +172,8 @@ export class Authentication {
     const userBytes = reader.bytes('user name');
     const service = reader.latin1('service name');
     const method = reader.latin1('method name');
-    const user = userBytes.toString('utf8');
+    // As in sshd, `name:style` is the user `name`: no name holds a colon.
+    const user = userBytes.toString('utf8').split(':', 1)[0] ?? '';
     this.#prompted = false;
     this.#requests += 1;
     if (this.#requests > limits.MAX_AUTH_REQUESTS) throw new Fault('PROTOCOL', 'Too many authentication requests.');
@@ -182,7 +183,7 @@ export class Authentication {
 
     if (method === 'none') return { kind: 'failure', slow: false, counts: this.#requests > 1 };
     if (!this.#methods.includes(method)) return FAILED;
-    if (!isUsableName(userBytes)) return FAILED_SLOWLY;
+    if (user === '' || !isUsableName(userBytes)) return FAILED_SLOWLY;
     switch (method) {
       case 'password': return this.#password(user, reader);
       case 'keyboard-interactive':
@@ -225,7 +226,7 @@ export class Authentication {
     const expected = SIGNATURE_ALGORITHMS.get(algorithm);
     if (expected === undefined || keyType(blob) !== expected) return FAILED;
     const key = { algorithm: expected, blob };
-    if (!gateway.authorizesKey(user, key)) return FAILED;
+    if (!(await gateway.authorizesKey(user, key))) return FAILED;
     if (signature === undefined) {
       out.send(message.authKeyOk(algorithm, blob));
       return PENDING;

@@ -46,7 +46,8 @@ export function parseAuthorizedKeys(content: string, source: string): Authorized
   const keys: AuthorizedKey[] = [];
   for (const [index, raw] of content.split('\n').entries()) {
     const text = raw.replace(/\r$/, '').trim();
-    if (text === '' || text.startsWith('#')) continue;
+    // DSA keys are of no use to anybody any more; as in sshd, one that is left over does no harm.
+    if (text === '' || text.startsWith('#') || /^ssh-dss\s/.test(text)) continue;
     const where = `${source} line ${index + 1}`;
     if (text.length > MAX_LINE) throw new Fault('USAGE', `${where} is longer than ${MAX_LINE} characters: is it a file of public keys?`);
     if (text.includes('PRIVATE KEY')) throw new Fault('USAGE', `${where} begins a private key: give the file with the public key (.pub).`);
@@ -69,7 +70,7 @@ function parseLine(text: string, where: string, line: number): AuthorizedKey {
   let rest = text;
   let expiresAt: number | undefined;
   const word = rest.split(/\s/, 1)[0] ?? '';
-  if (word === 'ssh-dss' || /-cert-v\d\d@openssh\.com$/.test(word)) {
+  if (/-cert-v\d\d@openssh\.com$/.test(word)) {
     throw new Fault('USAGE', `${where}: keys of type ${word} are not supported; use ssh-ed25519, ecdsa-sha2-nistp256 or ssh-rsa.`);
   }
   if (!startsWithKey(rest)) {

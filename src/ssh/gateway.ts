@@ -31,7 +31,7 @@ export interface Gateway {
    * Whether the operator authorised this public key (in SSH's wire form) for this user name. Public keys
    * are public: who asks has shown nothing yet.
    */
-  authorizesKey(user: string, key: { algorithm: string; blob: Buffer }): boolean;
+  authorizesKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<boolean>;
   /**
    * The credential the operator configured for this key and user name, or undefined when the key is not
    * authorised. Asked only once the client has proven that it holds the key: it may run a command.

@@ -155,18 +155,18 @@ describe('a public key', () => {
     expect(state.end?.message).toBe('Too many authentication requests.');
   });
 
-  it('is good for the operator’s user only, and until it expires', () => {
+  it('is good for the operator’s user only, and until it expires', async () => {
     const line = `ssh-ed25519 ${mine.blob.toString('base64')}`;
     const gateway = (keys: string, user?: string): BridgeGateway => new BridgeGateway({
       tunnel: () => memoryTunnel().tunnel, tier: 'raw', lingerMs: 1, graceMs: 1, log: silentLog(),
-      keyLogin: { keys: parseAuthorizedKeys(keys, 'keys'), user, password: () => Promise.resolve('x') } satisfies KeyLogin,
+      keyLogin: { keys: () => Promise.resolve(parseAuthorizedKeys(keys, 'keys')), user, password: () => Promise.resolve('x') } satisfies KeyLogin,
     });
     const key = { algorithm: 'ssh-ed25519', blob: mine.blob };
-    expect(gateway(line, 'root').authorizesKey('root', key)).toBe(true);
-    expect(gateway(line, 'root').authorizesKey('toor', key)).toBe(false);
-    expect(gateway(line).authorizesKey('anybody', key)).toBe(true);
-    expect(gateway(`expiry-time="20200101" ${line}`).authorizesKey('root', key)).toBe(false);
-    expect(gateway(line).authorizesKey('root', { ...key, blob: other.blob })).toBe(false);
+    expect(await gateway(line, 'root').authorizesKey('root', key)).toBe(true);
+    expect(await gateway(line, 'root').authorizesKey('toor', key)).toBe(false);
+    expect(await gateway(line).authorizesKey('anybody', key)).toBe(true);
+    expect(await gateway(`expiry-time="20200101" ${line}`).authorizesKey('root', key)).toBe(false);
+    expect(await gateway(line).authorizesKey('root', { ...key, blob: other.blob })).toBe(false);
   });
 });
 

@@ -326,11 +326,11 @@ export class LocalGateway implements Gateway {
     return Promise.resolve(lease);
   }
 
-  authorizesKey(user: string, key: { blob: Buffer }): boolean {
-    return user === this.#credential.user && this.keys.has(key.blob.toString('base64'));
+  authorizesKey(user: string, key: { blob: Buffer }): Promise<boolean> {
+    return Promise.resolve(user === this.#credential.user && this.keys.has(key.blob.toString('base64')));
   }
 
-  credentialForKey(user: string, key: { blob: Buffer }): Promise<Credential | undefined> {
-    return Promise.resolve(this.authorizesKey(user, key) ? this.#credential : undefined);
+  async credentialForKey(user: string, key: { blob: Buffer }): Promise<Credential | undefined> {
+    return (await this.authorizesKey(user, key)) ? this.#credential : undefined;
   }
 }

@@ -92,8 +92,8 @@ export class FakeGateway implements Gateway {
     return lease;
   }
 
-  authorizesKey(_user: string, key: { blob: Buffer }): boolean {
-    return this.key?.blob === key.blob.toString('base64');
+  authorizesKey(_user: string, key: { blob: Buffer }): Promise<boolean> {
+    return Promise.resolve(this.key?.blob === key.blob.toString('base64'));
   }
 
   credentialForKey(_user: string, key: { blob: Buffer }): Promise<Credential | undefined> {
