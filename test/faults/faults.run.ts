@@ -16,9 +16,14 @@ const ONLY = process.env['FAULTS_KINDS']?.split(',');
 const NUMBER = process.env['FAULTS_NUMBER'];
 const WRITE = process.env['FAULTS_WRITE'];
 
-const LABS: Readonly<Record<LabName, LabOptions>> = {
+const TIER = process.env['FAULTS_TIER'] === 'sh' ? 'sh' : 'python';
+
+/** `stock`: the C agent with all its faults as often as they were measured. */
+const LABS: Readonly<Record<LabName | 'stock' | 'brief stock', LabOptions>> = {
   'sound': { graceSeconds: 60 },
+  'stock': { graceSeconds: 60, profile: 'c-agent' },
   'brief': { graceSeconds: 10 },
+  'brief stock': { graceSeconds: 10, profile: 'c-agent' },
   'c-agent': {
     profile: 'c-agent', graceSeconds: 60,
     faults: { silentDeathRate: 1 / 66, stallRate: 1 / 300, stallForGoodRate: 1 / 600, crashRate: 1 / 3000, outputLossRate: 1 / 100 },
@@ -33,7 +38,14 @@ function schedule(): { kind: string; number: number }[] {
   const kinds = Object.keys(KINDS).filter((kind) => ONLY === undefined || ONLY.includes(kind));
   const list = Array.from({ length: RUNS }, (_, i) => ({ kind: kinds[i % kinds.length] as string, number: NUMBER === undefined ? Math.floor(i / kinds.length) : Number(NUMBER) }));
   const mixed = new Chance(SEED, 'order').shuffled(list);
-  return (Object.keys(LABS) as LabName[]).flatMap((lab) => mixed.filter(({ kind }) => KINDS[kind]?.lab === lab));
+  return (Object.keys(LABS) as (keyof typeof LABS)[]).flatMap((lab) => mixed.filter(({ kind, number }) => labOf(kind, number) === lab));
+}
+
+/** Every other run is with the stock agent, where the fault is one that it can survive. */
+function labOf(name: string, number: number): keyof typeof LABS | undefined {
+  const kind = KINDS[name];
+  if (number % 2 === 0 || kind?.soundOnly === true) return kind?.lab;
+  return kind?.lab === 'sound' ? 'stock' : kind?.lab === 'brief' ? 'brief stock' : kind?.lab;
 }
 
 test('no fault loses, repeats, changes or hangs anything', { timeout: 0 }, async () => {
@@ -45,7 +57,7 @@ test('no fault loses, repeats, changes or hangs anything', { timeout: 0 }, async
   outer.add(() => echo.server.close());
   const episodes: Episode[] = [];
   const began = performance.now();
-  let lab: { name: LabName; lab: Lab; scope: Scope } | undefined;
+  let lab: { name: string; lab: Lab; scope: Scope } | undefined;
   const close = async (): Promise<void> => {
     const last = lab;
     lab = undefined;
@@ -56,10 +68,11 @@ test('no fault loses, repeats, changes or hangs anything', { timeout: 0 }, async
     for (const { kind: name, number } of plan) {
       const kind = KINDS[name];
       if (kind === undefined) throw new Error(`no kind ${name}`);
-      if (lab?.name !== kind.lab) {
+      const place = labOf(name, number) ?? 'sound';
+      if (lab?.name !== place) {
         await close();
         const scope = new Scope();
-        lab = { name: kind.lab, scope, lab: new Lab(scope, echo.port, { ...LABS[kind.lab], seed: Number(SEED) }) };
+        lab = { name: place, scope, lab: new Lab(scope, echo.port, { ...LABS[place], tier: TIER, seed: Number(SEED) }) };
         await lab.lab.start();
       }
       const current = lab.lab;

@@ -20,6 +20,8 @@ export interface Kind {
   outcome: 'survive' | 'cut';
   /** Which of the labs it needs. */
   lab: LabName;
+  /** The stock agent cannot survive it. */
+  soundOnly?: true;
   /** Seconds after which a client that is affected has gone on or was told. */
   boundSeconds: number;
   /** What bounds it, for people. */
@@ -117,7 +119,8 @@ export const KINDS: Readonly<Record<string, Kind>> = {
       await killAll(await lab.pids('sshd'), 'SIGKILL');
     },
   },
-  'shell-ended': agentFault('the login shell ends (408)', 'end-shell'),
+  // The stock agent hangs for good after it: `deadlock`.
+  'shell-ended': { ...agentFault('the login shell ends (408)', 'end-shell'), soundOnly: true },
   'disconnect-frame': {
     ...agentFault('a `disconnect` frame', 'kill-session', 30, 'the device leg is given 3 s to return; then as a stall'),
     inject: async (lab, chance) => {

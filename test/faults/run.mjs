@@ -15,7 +15,7 @@ import { ensureBuilt, ensurePackages, ROOT } from '../../bin/lib/prepare.mjs';
 
 const [what = 'faults', ...args] = process.argv.slice(2);
 const options = {
-  faults: { runs: 'FAULTS_RUNS', seed: 'FAULTS_SEED', kinds: 'FAULTS_KINDS', number: 'FAULTS_NUMBER', write: 'FAULTS_WRITE' },
+  faults: { runs: 'FAULTS_RUNS', seed: 'FAULTS_SEED', kinds: 'FAULTS_KINDS', number: 'FAULTS_NUMBER', write: 'FAULTS_WRITE', tier: 'FAULTS_TIER' },
   soak: { minutes: 'SOAK_MINUTES', seed: 'FAULTS_SEED', profile: 'SOAK_PROFILE' },
   load: { only: 'LOAD_ONLY', bytes: 'LOAD_BYTES' },
 }[what];
