@@ -118,6 +118,7 @@ case $1 in
     cd "$ID/$2" || exit 129
     Iready
     cd "$HOME" 2>/dev/null || cd /
+    unset OLDPWD
     if [ -n "$Iargs" ]; then exec "$SHELL" $Iargs; else exec "$SHELL" -c "$Ic"; fi
     ;;
   tty)
@@ -128,6 +129,7 @@ case $1 in
     trap : INT QUIT TERM HUP USR1 USR2
     Iready
     cd "$HOME" 2>/dev/null || cd /
+    unset OLDPWD
     exec 2>"$Id/t"
     if [ -n "$Iargs" ]; then (exec "$SHELL" $Iargs 2>&1); else (exec "$SHELL" -c "$Ic" 2>&1); fi
     Ist=$?

@@ -22,7 +22,8 @@ function terminal(pty: PtyRequest): string {
   // One stty for all modes; a stty that does not know one of them refuses the lot, then one by one.
   const one = words.map((word) => `stty ${word}`).join(';');
   const modes = words.length > 0 ? `stty ${words.join(' ')} 2>/dev/null||{ ${one};} 2>/dev/null` : ':';
-  return `stty sane 2>/dev/null\n${size} 2>/dev/null\n${modes}\nexport SSH_TTY="$(tty)"\n`;
+  // sane is not what the kernel gives a fresh terminal, which sshd hands on.
+  return `{ stty sane;stty -brkint -imaxbel;} 2>/dev/null\n${size} 2>/dev/null\n${modes}\nexport SSH_TTY="$(tty)"\n`;
 }
 
 /**
