@@ -67,7 +67,9 @@ export function sentence(stderr: string): string {
 
 /** Ended as a client does whose connection broke: with 255 and words to say so. */
 function cutBy(result: Run, codes: readonly number[] = [255]): Judgement | undefined {
-  if (result.status === null || !codes.includes(result.status)) return undefined;
+  // sftp and scp may be just writing to the ssh that they started when that ends.
+  const broken = result.signal === 'SIGPIPE' && codes.length > 1;
+  if (!broken && (result.status === null || !codes.includes(result.status))) return undefined;
   const said = sentence(result.stderr.toString());
   if (said === '') throw new Wrong(`ended with ${result.status} and without a word`);
   return { verdict: 'cut', said };
