@@ -2,7 +2,7 @@
  * The clients that the tests drive: how the table names each, and how its version is asked.
  * `version` is a shell command; its first match of a number with a dot is shown.
  */
-const python = (name) => `python3 -c 'import ${name}; print(${name}.__version__)'`;
+const python = (name) => `/usr/bin/python3 -W ignore -c 'import ${name}; print(${name}.__version__)'`;
 
 export const CLIENTS = {
   ssh: { title: 'OpenSSH `ssh`: commands and terminals', version: 'ssh -V 2>&1' },
@@ -21,6 +21,7 @@ export const CLIENTS = {
   tar: { title: '`tar` and `cat` through pipes', version: 'tar --version' },
   ansible: { title: 'Ansible, `ssh` connection', version: 'ansible --version' },
   vscode: { title: 'Remote-SSH style use', version: 'ssh -V 2>&1' },
+  fairness: { title: 'OpenSSH `ssh`: many channels, busy and unread', version: 'ssh -V 2>&1' },
   dbclient: { title: 'Dropbear `dbclient`', version: 'dbclient -V 2>&1' },
   plink: { title: 'PuTTY `plink`', version: 'plink -V' },
   paramiko: { title: 'paramiko', version: python('paramiko') },

@@ -7,10 +7,17 @@
  *   status:  exit status of the script on the reference; default 0
  *   seconds: longest time of one side
  *   differs: why the bridge does something else here; then `bridge prints:` says what
+ *   sh differs: the same, on the sh tier only; with `sh prints:`
  *   long:    run only by `npm run test:clients:full`
  */
 import { readFileSync } from 'node:fs';
 import { fileURLToPath } from 'node:url';
+
+export interface Difference {
+  why: string;
+  /** What the bridge's standard output must match then. */
+  bridgePrints: RegExp;
+}
 
 export interface Check {
   name: string;
@@ -19,14 +26,15 @@ export interface Check {
   /** undefined: nothing is asked of the output but that it is equal. */
   prints: RegExp | undefined;
   timeoutMs: number;
-  differs: { why: string; bridgePrints: RegExp } | undefined;
+  /** On the python tier, and on the sh tier. */
+  differs: Record<'python' | 'sh', Difference | undefined>;
   long: boolean;
 }
 
 /** Deadline of one side of a check, in milliseconds. */
 const CHECK_MS = 45_000;
 
-const KEYS = ['prints', 'status', 'seconds', 'differs', 'bridge prints', 'long'];
+const KEYS = ['prints', 'status', 'seconds', 'differs', 'bridge prints', 'sh differs', 'sh prints', 'long'];
 
 /** The checks of `test/clients/checks/<name>.sh`. */
 export function readChecks(name: string): Check[] {
@@ -47,17 +55,21 @@ export function parseChecks(text: string, path: string): Check[] {
     }
     const body = lines.join('\n').trim();
     const { prints, status, seconds, differs, long } = values;
-    const bridgePrints = values['bridge prints'];
+    const everywhere = difference(differs, values['bridge prints'], title);
     if (body === '' || title === '') throw new Error(`${path}: a check without name or script: ${title}`);
-    if ((differs === undefined) !== (bridgePrints === undefined)) throw new Error(`${path}: "${title}": differs and bridge prints belong together`);
     return {
       name: title,
       script: `${setup}\n${body}\n`,
       status: Number(status ?? 0),
       prints: prints === undefined ? undefined : new RegExp(prints),
       timeoutMs: seconds === undefined ? CHECK_MS : Number(seconds) * 1000,
-      differs: differs === undefined || bridgePrints === undefined ? undefined : { why: differs, bridgePrints: new RegExp(bridgePrints) },
+      differs: { python: everywhere, sh: difference(values['sh differs'], values['sh prints'], title) ?? everywhere },
       long: long !== undefined,
     };
   });
+}
+
+function difference(why: string | undefined, prints: string | undefined, title: string): Difference | undefined {
+  if ((why === undefined) !== (prints === undefined)) throw new Error(`"${title}": a difference needs both its reason and what is printed`);
+  return why === undefined || prints === undefined ? undefined : { why, bridgePrints: new RegExp(prints) };
 }

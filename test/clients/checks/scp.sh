@@ -46,8 +46,8 @@ scp $MODE -q d/* "dev:$R/"; echo $?
 scp $MODE -q "dev:$R/中文" "dev:$R/a*" .; echo $?
 scp $MODE -q "dev:$R/it*" .; echo $?
 scp $MODE -q "dev:$R/x\[1\].txt" .; echo $?
-scp $MODE -q 'd/a b' "dev:in home $SIDE$MODE" 2>/dev/null; echo $?
-scp $MODE -q "dev:~/in home $SIDE$MODE" tilde 2>/dev/null; echo $?
+scp $MODE -q 'd/a b' "dev:in-home-$SIDE$MODE" 2>/dev/null; echo $?
+scp $MODE -q "dev:~/in-home-$SIDE$MODE" tilde 2>/dev/null; echo $?
 
 ### tells what is wrong: no such file, a folder, no permission, no target folder
 # prints: ^1\n1\n1\n1\n1

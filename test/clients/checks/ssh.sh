@@ -11,6 +11,8 @@ done
 
 ### tells that a program died of a signal (exit-status-signal.sh)
 # prints: TERM 255
+# sh differs: a shell cannot tell a death by INT or PIPE from an exit status above 128
+# sh prints: TERM 255\nKILL 255\nINT 130\nSEGV 255\nPIPE 141
 for s in TERM KILL INT SEGV PIPE STKFLT; do
   ssh dev "kill -$s \$\$"
   echo "$s $?"
@@ -18,6 +20,8 @@ done
 
 ### tells 127 for an unknown command, 126 for what cannot be run, and 1 for a failing last line
 # prints: 127\n126\n1\n
+# sh differs: programs see the path of the shell as its name ($0): a shell cannot name what it becomes
+# sh prints: ^127\n126\n1\n
 ssh dev /nowhere/to/be; echo $?
 ssh dev /etc/passwd; echo $?
 ssh dev "true; false"; echo $?
@@ -112,6 +116,8 @@ rm $R/pid
 
 ### runs scripts given on standard input
 # prints: got hello\n9\n
+# sh differs: programs see the path of the shell as its name ($0): a shell cannot name what it becomes
+# sh prints: got hello\n9\nlogin /bin/bash\n8
 printf 'echo one\nread x\nhello\necho "got $x"\nexit 9\n' | ssh -T dev bash; echo $?
 printf 'echo login $0; exit 8' | ssh -T dev; echo $?
 
@@ -152,6 +158,8 @@ ssh dev "env | cut -d= -f1 | sort"
 
 ### gives a process the session that sshd gives it
 # prints: bash
+# sh differs: programs see the path of the shell as its name ($0): a shell cannot name what it becomes
+# sh prints: ^/bin/bash\n
 ssh dev 'echo $0; umask; pwd; ulimit -a; tty
 ls -l /proc/self/fd | awk "NR>1{print \$9, \$10}" | sed "s/[0-9]*\]/N]/; /proc/d"
 ps -o tty=,stat=,ni= -p $$
@@ -263,6 +271,8 @@ expect x.exp
 
 ### starts a login shell when no command is given
 # prints: login
+# sh differs: programs see the path of the shell as its name ($0): a shell cannot name what it becomes
+# sh prints: login\n(.|\n)*/bin/bash\n
 printf 'shopt -q login_shell && echo login; echo $0; exit 3\n' | ssh -tt dev 2>&1 | tr -d "\r" | grep -v "^$" | tail -4
 echo ${PIPESTATUS[1]}
 

@@ -1,0 +1,3 @@
+import { compare, useLab } from '../support/compat-check.js';
+
+compare(useLab(), 'fairness', 'python');

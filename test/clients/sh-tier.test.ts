@@ -1,0 +1,19 @@
+/**
+ * The sh tier: what a device can do that has a POSIX shell and small tools only. The short run takes the
+ * checks that show the most; `npm run test:clients:full` takes them all.
+ */
+import { compare, FULL, useLab } from '../support/compat-check.js';
+
+const lab = useLab({ tier: 'sh' });
+const short = (only: RegExp) => (FULL ? {} : { only });
+
+compare(lab, 'ssh', 'sh', short(/status|signal|apart|reader left|every byte|large binary|standard input|does not read|last line|background child|quotes|120 kB|twenty|environment|session that|terminal of its own|size changes|Ctrl-C|login shell/));
+compare(lab, 'tar', 'sh');
+compare(lab, 'scp -O', 'sh', { file: 'scp', env: { MODE: '-O' }, ...short(/and back|large|odd names|what is wrong|cut/) });
+compare(lab, 'scp', 'sh', { env: { MODE: '' }, ...short(/and back|large|odd names|what is wrong|cut/) });
+compare(lab, 'rsync', 'sh', short(/odd names|large|what is wrong|cut/));
+compare(lab, 'git', 'sh', short(/clones, fetches|what is wrong|odd names/));
+compare(lab, 'forwarding', 'sh', { only: /\(-L\), many|half-close through -L|SOCKS|-W|-J|Unix sockets of/ });
+compare(lab, 'forwarding', 'sh', { file: 'forwarding-sh' });
+compare(lab, 'multiplexing', 'sh', short(/twenty|ControlPersist|keepalives|RekeyLimit/));
+compare(lab, 'ansible', 'sh', { file: 'ansible-raw' });
