@@ -29,4 +29,7 @@ export const DEBIAN_PACKAGES = [
   ['expect', '/usr/bin/expect'],
   ['vim-tiny', '/usr/bin/vim.tiny'],
   ['openssl', '/usr/bin/openssl'],
+  ['curl', '/usr/bin/curl'],
+  ['iproute2', '/bin/ss'],
+  ['bsdutils', '/usr/bin/script'],
 ];
