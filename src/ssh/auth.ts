@@ -43,7 +43,7 @@ export class FailurePace {
   }
 
   /** Milliseconds to wait before the `nth` refusal of a connection is told. */
-  delay(nth: number, now = Date.now()): number {
+  delay(nth: number, now = performance.now()): number {
     const own = Math.min(this.#baseMs * 2 ** (nth - 1), limits.AUTH_DELAY_MAX_MS);
     const at = Math.max(now + own, this.#nextAt);
     this.#nextAt = at + Math.min(limits.AUTH_PACE_MS, this.#baseMs);

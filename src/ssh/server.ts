@@ -84,14 +84,14 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   let unauthenticated = 0;
   let refusing = 0;
   let refusedSinceLog = 0;
-  let refusedLogAt = 0;
+  let refusedLogAt = -Infinity;
 
   const refuse = (socket: Socket, why: string): void => {
     refusedSinceLog += 1;
     // Whoever floods us shall not flood the log as well, nor hold our file descriptors.
-    if (Date.now() - refusedLogAt >= limits.REFUSED_LOG_MS) {
+    if (performance.now() - refusedLogAt >= limits.REFUSED_LOG_MS) {
       log.warn({ client: socket.remoteAddress, bound: why, count: refusedSinceLog }, 'refused clients: too many connections');
-      refusedLogAt = Date.now();
+      refusedLogAt = performance.now();
       refusedSinceLog = 0;
     }
     socket.on('error', () => {});
@@ -145,9 +145,9 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     },
     async close(drainMs) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
-      const deadline = Date.now() + drainMs;
-      while ([...clients].some((client) => !client.isIdle) && Date.now() < deadline) {
-        await new Promise((resolve) => setTimeout(resolve, Math.min(DRAIN_STEP_MS, Math.max(1, deadline - Date.now()))));
+      const deadline = performance.now() + drainMs;
+      while ([...clients].some((client) => !client.isIdle) && performance.now() < deadline) {
+        await new Promise((resolve) => setTimeout(resolve, Math.min(DRAIN_STEP_MS, Math.max(1, deadline - performance.now()))));
       }
       for (const client of clients) client.disconnect(new Fault('LOCAL', 'The bridge is shutting down.'));
       await closed;

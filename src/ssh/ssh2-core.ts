@@ -80,7 +80,7 @@ export interface Ssh2Protocol {
   /** Packets waiting for the end of a key exchange. */
   _queue: Buffer[] | undefined;
   _authsQueue: string[];
-  _kex: { sessionID: Buffer; remoteExtInfoEnabled: boolean; negotiated: Negotiated } | undefined;
+  _kex: { sessionID: Buffer; remoteExtInfoEnabled: boolean; negotiated: Negotiated; _sentNEWKEYS?: boolean; _kexinit?: Buffer } | undefined;
   _decipher: { inSeqno: number };
   _packetRW: {
     read: { read(payload: Buffer): Buffer; _zlib?: { _maxOutputLength: number } };

@@ -40,7 +40,7 @@ export class Transport {
   #identLine: Buffer | undefined = Buffer.alloc(0);
   #exchanges = 0;
   #bytesSinceKeys = 0;
-  #keysAt = Date.now();
+  #keysAt = performance.now();
   #kexDeadline: NodeJS.Timeout | undefined;
   #authenticated = false;
   #closed = false;
@@ -115,7 +115,14 @@ export class Transport {
   disconnect(reason: number, fault: Fault): void {
     if (this.#closed) return;
     const payload = message.disconnect(reason, fault.message);
-    // The message may be sent at any time, even during a key exchange: a full packet is made by force.
+    // ssh2 takes its new keys into use only at the client's NEWKEYS; after our own, what is sent with the
+    // old ones is noise to the client ("Bad packet length"). Nothing can be said in between.
+    const kex = this.#protocol._kex;
+    if (kex?._sentNEWKEYS === true && kex._kexinit !== undefined) {
+      this.#end(fault);
+      return;
+    }
+    // Else the message may be sent at any time, even during a key exchange: a full packet is made by force.
     const writer = this.#protocol._packetRW.write;
     const start = writer.allocStartKEX;
     const packet = writer.alloc(payload.length, true);
@@ -236,7 +243,7 @@ export class Transport {
     clearTimeout(this.#kexDeadline);
     this.#kexDeadline = undefined;
     this.#bytesSinceKeys = 0;
-    this.#keysAt = Date.now();
+    this.#keysAt = performance.now();
     this.#exchanges += 1;
     if (this.#exchanges === 1) this.#events.ready();
     this.#events.writable();
@@ -246,7 +253,7 @@ export class Transport {
   #count(bytes: number): void {
     this.#bytesSinceKeys += bytes;
     if (this.#exchanges === 0 || this.#protocol._kexinit !== undefined) return;
-    if (this.#bytesSinceKeys < this.#rekeyBytes && Date.now() - this.#keysAt < limits.REKEY_MS) return;
+    if (this.#bytesSinceKeys < this.#rekeyBytes && performance.now() - this.#keysAt < limits.REKEY_MS) return;
     this.#armKexDeadline();
     this.#protocol.rekey();
   }

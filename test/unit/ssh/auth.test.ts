@@ -106,8 +106,9 @@ describe('authentication', () => {
   });
 
   it('is not cut off by the grace time while the device is being asked', async () => {
-    await start({ loginGraceMs: 100 });
-    harness.gateway.decide = () => new Promise((resolve) => setTimeout(resolve, 400));
+    // Long enough for the key exchange on a busy machine, or that would be cut off.
+    await start({ loginGraceMs: 1_000 });
+    harness.gateway.decide = () => new Promise((resolve) => setTimeout(resolve, 1_500));
     await harness.connect();
   });
 

@@ -254,3 +254,57 @@ describe('a server that is closed', () => {
       .rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('another program uses that port') });
   });
 });
+
+describe('a client that stops between our new keys and its own', () => {
+  /** Passes on what the client sends up to, and without, its NEWKEYS. */
+  function withoutNewKeys(): (bytes: Buffer) => Buffer {
+    let text: Buffer = Buffer.alloc(0);
+    let identified = false;
+    let stopped = false;
+    return (bytes) => {
+      if (stopped) return Buffer.alloc(0);
+      text = Buffer.concat([text, bytes]);
+      let at = 0;
+      if (!identified) {
+        at = text.indexOf('\n') + 1;
+        identified = at > 0;
+      }
+      while (identified && text.length >= at + 6) {
+        stopped = text[at + 5] === 21;
+        const end = at + 4 + text.readUInt32BE(at);
+        if (stopped || end > text.length) break;
+        at = end;
+      }
+      const passed = text.subarray(0, at);
+      text = text.subarray(at);
+      return passed;
+    };
+  }
+
+  it('is cut off without words that it could not read', async () => {
+    await start({ loginGraceMs: 500 });
+    const proxy = net.createServer((near) => {
+      const far = net.connect(harness.server.port, '127.0.0.1');
+      const pass = withoutNewKeys();
+      near.on('data', (bytes) => far.write(pass(bytes)));
+      far.on('data', (bytes) => near.write(bytes));
+      far.on('close', () => near.destroy());
+      near.on('error', () => undefined).on('close', () => far.destroy());
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const { port } = proxy.address() as net.AddressInfo;
+    try {
+      const client = new ssh2.Client();
+      const errors: string[] = [];
+      client.on('error', (error) => errors.push(error.message));
+      const over = new Promise<void>((resolve) => client.once('close', resolve));
+      client.connect({ host: '127.0.0.1', port, username: 'tester', password: 'right' });
+      await over;
+      expect(errors).toEqual([]);
+
+      await serverStillServes();
+    } finally {
+      proxy.close();
+    }
+  });
+});
