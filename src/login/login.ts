@@ -2,11 +2,12 @@ import { Deadline } from '../base/deadline.js';
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { peerWords } from '../base/words.js';
-import type { Carrier, Manners } from '../link/carrier.js';
-import { MAX_COMMAND_DATA, splitCommandData } from '../protocol/command.js';
+import type { Carrier } from '../link/carrier.js';
 import { STATUS_LOGIN_FAILED, STATUS_SHELL_ENDED } from '../protocol/constants.js';
 import { newRequestId } from '../protocol/encode.js';
 import { AgentKind } from './agent-kind.js';
+import { Pacer } from './pacer.js';
+import { EarlyText, TerminalCarrier } from './terminal.js';
 import type { DeviceUp, PeerFrame, Tunnel } from '../tunnel/tunnel.js';
 
 /** For the device leg to come up before a login is given up. */
@@ -23,10 +24,6 @@ export const RELOGIN_DEADLINE_MS = 3_000;
 export const SILENT_SHELL_MS = 2_000;
 /** Most characters of a peer's words in a log. */
 const WORDS_SHOWN = 200;
-/** Output kept for the layer above between login and its first handler. */
-const EARLY_TEXT_BYTES = 64 * 1024;
-/** Pieces of it before they are joined. */
-const EARLY_CHUNKS = 256;
 
 /**
  * While somebody waits, the tunnel is opened again after this at the latest; its own ladder is for
@@ -66,105 +63,6 @@ interface Pending {
 /** After a device leg went away: for its return before a login is tried regardless. */
 const DEVICE_RETURN_MS = 3_000;
 
-/** Characters that take more than one byte in a frame. */
-const ESCAPED = /[^\x20-\x7e]|["\\]/;
-
-/**
- * Output kept until somebody takes it. Copied, because `data` may be a view of a whole frame, and
- * bounded, because a platform may send it without end.
- */
-class EarlyText {
-  #chunks: Buffer[] = [];
-  #bytes = 0;
-  /** Something came that was no late packet of a session before. */
-  isSign = false;
-
-  push(data: Buffer): void {
-    if (data.length === 0) return;
-    if (!isPacketText(data)) this.isSign = true;
-    const room = EARLY_TEXT_BYTES - this.#bytes;
-    if (room <= 0) return;
-    this.#chunks.push(Buffer.from(data.subarray(0, room)));
-    this.#bytes += Math.min(room, data.length);
-    if (this.#chunks.length > EARLY_CHUNKS) this.#chunks = [Buffer.concat(this.#chunks)];
-  }
-
-  clear(): void {
-    this.#chunks = [];
-    this.#bytes = 0;
-    this.isSign = false;
-  }
-
-  take(): Buffer[] {
-    const chunks = this.#chunks;
-    this.clear();
-    return chunks;
-  }
-}
-
-/** A login's text stream: one `command` frame per write, one request id for its life. */
-class TerminalCarrier implements Carrier {
-  readonly maxWrite = MAX_COMMAND_DATA;
-  readonly requestId: string;
-  readonly #tunnel: Tunnel;
-  readonly #agent: AgentKind;
-  readonly #early: EarlyText;
-  #writtenAt = performance.now();
-  #onText: ((bytes: Buffer) => void) | undefined;
-  #lost = false;
-  onLost: (cause: Error) => void = () => undefined;
-
-  constructor(tunnel: Tunnel, agent: AgentKind, requestId: string, early: EarlyText) {
-    this.#tunnel = tunnel;
-    this.#agent = agent;
-    this.requestId = requestId;
-    this.#early = early;
-  }
-
-  get buffered(): number {
-    return this.#tunnel.buffered;
-  }
-
-  get manners(): Manners {
-    return this.#agent.manners;
-  }
-
-  set onText(handler: (bytes: Buffer) => void) {
-    this.#onText = handler;
-    for (const bytes of this.#early.take()) handler(bytes);
-  }
-
-  get onText(): (bytes: Buffer) => void {
-    return this.#onText ?? (() => undefined);
-  }
-
-  write(text: string): void {
-    if (this.#lost) return;
-    this.#writtenAt = performance.now();
-    // Escapes and UTF-8 take more room than characters; link text has neither.
-    const pieces = ESCAPED.test(text) ? splitCommandData(text) : [text];
-    for (const data of pieces) this.#tunnel.send({ operation: 'command', requestId: this.requestId, data });
-  }
-
-  deliver(bytes: Buffer): void {
-    if (this.#lost || bytes.length === 0) return;
-    this.#agent.heard(performance.now() - this.#writtenAt);
-    if (this.#onText !== undefined) this.#onText(bytes);
-    else this.#early.push(bytes);
-  }
-
-  lose(cause: Error): void {
-    if (this.#lost) return;
-    this.#lost = true;
-    this.onLost(cause);
-  }
-}
-
-/** Late packets of the session before: no sign that the new one lives. */
-function isPacketText(bytes: Buffer): boolean {
-  return /^[A-Za-z0-9+/=:;]*$/.test(bytes.toString('latin1'));
-}
-
 /**
  * Logs in through the tunnel, as often as needed, and hands out the terminal of the newest login. It
  * owns the tunnel from start() to close(). There is one login at a time: the agent has one session,
@@ -175,6 +73,7 @@ export class Login {
   readonly #log: Log;
   readonly #options: Required<Omit<LoginOptions, 'log'>>;
   readonly #agent = new AgentKind();
+  readonly #pacer: Pacer;
   #device = false;
   /** Nobody said that the device is there. */
   #assumed = false;
@@ -196,6 +95,7 @@ export class Login {
 
   constructor(tunnel: Tunnel, options: LoginOptions) {
     this.#tunnel = tunnel;
+    this.#pacer = new Pacer(tunnel, () => this.#agent.manners.frameGapMs);
     this.#log = options.log.child({ part: 'login' });
     this.#options = {
       deviceWaitMs: options.deviceWaitMs ?? DEVICE_WAIT_MS,
@@ -258,7 +158,7 @@ export class Login {
           this.#loginMs = performance.now() - began;
           this.#inVain = 0;
           this.#lastId = requestId;
-          this.#carrier = new TerminalCarrier(this.#tunnel, this.#agent, requestId, pending.early);
+          this.#carrier = new TerminalCarrier(this.#pacer, this.#agent, requestId, pending.early);
           resolve(this.#carrier);
         },
         fail: (fault) => {
@@ -277,7 +177,7 @@ export class Login {
       }, deadlineMs);
       const askSilentShell = (): void => {
         silent = setTimeout(() => {
-          if (pending.responded) this.#tunnel.send({ operation: 'command', requestId, data: '\r' });
+          if (pending.responded) this.#pacer.send({ operation: 'command', requestId, data: '\r' });
           askSilentShell();
         }, this.#options.silentShellMs);
       };
@@ -304,7 +204,7 @@ export class Login {
     await this.#deviceLeg(signal);
     if (this.#lastId === undefined) return undefined;
     this.#drop(new Fault('DEVICE_LOST', 'The terminal was taken over.'));
-    this.#carrier = new TerminalCarrier(this.#tunnel, this.#agent, this.#lastId, new EarlyText());
+    this.#carrier = new TerminalCarrier(this.#pacer, this.#agent, this.#lastId, new EarlyText());
     return this.#carrier;
   }
 
@@ -388,6 +288,8 @@ export class Login {
     this.#pending?.fail(new Fault('DEVICE_LOST', cause.message, { cause }));
     const carrier = this.#carrier;
     this.#carrier = undefined;
+    // What still waits was typed for the session that is gone.
+    this.#pacer.clear();
     carrier?.lose(cause);
   }
 
