@@ -143,7 +143,7 @@ export class PythonBackend implements Backend {
 
   async attach(carrier: Carrier, boot: Boot, signal: AbortSignal): Promise<void> {
     if (boot.facts['python3'] === undefined) throw new Fault('UNSUPPORTED', 'The device has no python3.');
-    const parameters = { secret: this.#secret, graceSeconds: this.#options.graceSeconds };
+    const parameters = { secret: this.#secret, graceSeconds: this.#options.graceSeconds, races: carrier.manners?.races === true };
     const program = this.#info === undefined ? startProgram(parameters) : attachProgram(parameters);
     const began = performance.now();
     let outcome: StartOutcome = 'silent';

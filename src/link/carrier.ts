@@ -9,6 +9,11 @@ export interface Manners {
    * be asked with empty commands while output is awaited.
    */
   readonly polled: boolean;
+  /**
+   * The agent's reader and its writer race: what comes from the device just while it types may end the
+   * session, or let it hang so that only the end of its connection to the device's SSH server frees it.
+   */
+  readonly races: boolean;
 }
 
 /**

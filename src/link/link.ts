@@ -104,7 +104,7 @@ export class Link {
     this.detach();
     this.#carrier = carrier;
     this.#frameChars = Math.min(this.#frameChars || carrier.maxWrite, carrier.maxWrite);
-    this.#sender.reset(carrier.manners?.windowBytes);
+    this.#sender.reset(carrier.manners?.windowBytes, carrier.manners?.races);
     this.#gapSince = this.#receiver.earlyBytes > 0 ? performance.now() : 0;
     return new Promise((resolve) => {
       this.#attached = resolve;

@@ -29,6 +29,8 @@ export class Sender {
   #window = UP_WINDOW_START_BYTES;
   /** What the agent bears, whatever the path would. */
   #ceiling = WINDOW_MAX_BYTES;
+  /** Ask for one acknowledgement a window instead of four: see `Manners.races`. */
+  #sparing = false;
   #threshold = WINDOW_MAX_BYTES;
   #inFlightBytes = 0;
   #nextPn = 1;
@@ -109,7 +111,7 @@ export class Sender {
     this.#nextPn = (pn + 1) >>> 0 || 1;
     this.#inFlightBytes += bytes.length;
     this.#sinceAsked += bytes.length;
-    const asked = mustAsk || this.#sinceAsked >= this.#window / 4 || this.#inFlightBytes >= this.#window;
+    const asked = mustAsk || (!this.#sparing && this.#sinceAsked >= this.#window / 4) || this.#inFlightBytes >= this.#window;
     if (asked) this.#sinceAsked = 0;
     if (this.#flight.size === 0) {
       this.#owedSince ||= now;
@@ -207,9 +209,10 @@ export class Sender {
 
   /**
    * Everything in flight is lost: a new text stream has taken the old one's place, whose agent bears
-   * `ceilingBytes` in flight.
+   * `ceilingBytes` in flight, and does not bear acknowledgements in the middle of a window (`sparing`).
    */
-  reset(ceilingBytes = WINDOW_MAX_BYTES): void {
+  reset(ceilingBytes = WINDOW_MAX_BYTES, sparing = false): void {
+    this.#sparing = sparing;
     this.#ceiling = Math.min(ceilingBytes, WINDOW_MAX_BYTES);
     for (const segment of this.#flight.values()) this.#addLost(segment);
     if (this.#flight.size > 0) this.#threshold = Math.max(Math.floor(this.#window / 2), UP_WINDOW_START_BYTES);

@@ -12,8 +12,8 @@ const C_WINDOW_BYTES = 64 * 1024;
  */
 const SPONTANEOUS_MS = 2_500;
 
-const FREE: Manners = { frameGapMs: 0, windowBytes: Infinity, polled: false };
-const C_CURRENT: Manners = { frameGapMs: C_FRAME_GAP_MS, windowBytes: C_WINDOW_BYTES, polled: false };
+const FREE: Manners = { frameGapMs: 0, windowBytes: Infinity, polled: false, races: false };
+const C_CURRENT: Manners = { frameGapMs: C_FRAME_GAP_MS, windowBytes: C_WINDOW_BYTES, polled: false, races: true };
 const C_UNKNOWN: Manners = { ...C_CURRENT, polled: true };
 
 /** What the agent at the other end shows of itself, and the manners that follow. */

@@ -15,7 +15,8 @@ SEGMENT_START, SEGMENT_LEAST, SEGMENT_MOST, SEGMENT_RUN = 3072, 1024, 12240, 64
 WINDOW_START, WINDOW_LEAST, WINDOW_MOST = 65536, 16384, 4194304
 # Seconds of queueing above the smallest round trip at which the window stops growing.
 DELAY_CAP = .04
-ACK_DELAY = .02
+# The same for an agent that must not be sent anything while it types: until a burst is over.
+ACK_DELAY, ACK_DELAY_RACES = .02, .2
 # Seconds of the retransmission time-out: before the round trip is known, at least, at most; the
 # margin covers the bridge's delayed acknowledgement.
 RTO_START, RTO_LEAST, RTO_MOST, RTO_MARGIN = 1., .3, 30., .2
@@ -44,6 +45,8 @@ class Link(object):
         # largest packet number, top the end of the farthest byte.
         self.need, self.held, self.seen, self.top = 0, [], 0, 0
         self.heard = now
+        # Something came that is no mere answer; and what is in the way is no full-duplex path.
+        self.lively = self.races = False
         self.fresh(now)
 
     def fresh(self, now):
@@ -62,6 +65,10 @@ class Link(object):
     def attach(self, now):
         """A new text stream: everything in flight counts as lost; ask for the other's state."""
         self.fresh(now)
+        self.ask()
+
+    def ask(self):
+        """Asks for a sign of life."""
         self.ack_now, self.reply = True, REPLY
 
     # Sending
@@ -94,7 +101,7 @@ class Link(object):
             self.moved = max(self.moved, now)
         self.flying += e - s
         self.unasked += e - s
-        if self.unasked * 4 >= self.window or self.flying + self.segment > self.window:
+        if self.flying + self.segment > self.window or not self.races and self.unasked * 4 >= self.window:
             ask = ACK_NOW
         if ask:
             self.unasked = 0
@@ -231,12 +238,12 @@ class Link(object):
     def take(self, kind, body, now):
         if kind == DATA_PACKET and len(body) > 11:
             pn, flags, high, low = struct.unpack_from('>IBHI', body)
-            self.heard = now
+            self.heard, self.lively = now, True
             self.seen = max(self.seen, near(pn, self.seen))
             if flags & ACK_NOW:
                 self.ack_now = True
             elif self.ack_at is None:
-                self.ack_at = now + ACK_DELAY
+                self.ack_at = now + (ACK_DELAY_RACES if self.races else ACK_DELAY)
             self.arrived(high << 32 | low, body[11:])
         elif kind == ACK_PACKET and len(body) > 11 and len(body) == 12 + 12 * body[11]:
             flags, high, low, pn = struct.unpack_from('>BHII', body)

@@ -21,6 +21,8 @@ class Host(object):
         self.inbox, self.outbox = bytearray(), bytearray()
         self.channels, self.pids, self.programs = {}, {}, {}
         self.front = self.over = None
+        self.login = Login() if P.get('races') else None
+        self.link.races = self.login is not None
         self.timers, self.last, self.proving, self.incoming = [], 0, 0, 0
         # Two pollers: `all` for when the link takes data, `calm` without what would only feed it.
         # So a full link costs nothing, however many channels wait.
@@ -83,10 +85,15 @@ class Host(object):
             if now >= self.link.heard + P['grace']:
                 self.over = 'nobody came back within %d seconds' % P['grace']
                 break
+            if self.login:
+                self.login.look(self.link, self.channels, now)
             self.flush(now)
             due = [t[0] for t in self.timers] + [self.link.heard + P['grace']]
             if self.front and self.link.due() is not None and len(self.outbox) < QUEUE_LIMIT:
                 due.append(self.link.due())
+            at = self.login and self.login.due(self.link, self.channels)
+            if at:
+                due.append(at)
             wait = max(0, min(due) - time.monotonic())
             events = (self.all if self.room() > 0 else self.calm).poll(int(wait * 1000) + 1)
             if len(events) > 1:
@@ -154,6 +161,8 @@ class Host(object):
         self.detach()
         self.front = s
         self.link.attach(time.monotonic())
+        if self.login:
+            self.login.attached(s)
         self.watch(s.fileno(), self.talk, select.POLLIN)
 
     def detach(self):
@@ -162,6 +171,8 @@ class Host(object):
             self.front.close()
             self.front = None
             self.outbox.clear()
+            if self.login:
+                self.login.detached(time.monotonic())
 
     def talk(self, fd, what):
         if what & ~select.POLLOUT:

@@ -8,6 +8,8 @@ export interface HelperParameters {
   secret: Buffer;
   /** Seconds that the daemon waits for the bridge before it ends itself and its children. */
   graceSeconds: number;
+  /** `Manners.races`: no acknowledgements while the bridge sends, and the end of a login that hangs. */
+  races?: boolean;
 }
 
 const FOLDER = new URL('./', import.meta.url);
@@ -35,7 +37,7 @@ function pack(text: string): string {
 
 /** JSON of strings and numbers is a Python literal too. */
 function withParameters(parameters: HelperParameters, text: string): string {
-  return `P=${JSON.stringify({ secret: parameters.secret.toString('hex'), grace: parameters.graceSeconds })}\n${text}`;
+  return `P=${JSON.stringify({ secret: parameters.secret.toString('hex'), grace: parameters.graceSeconds, ...(parameters.races === true ? { races: 1 } : {}) })}\n${text}`;
 }
 
 /** The helper's Python text before packing: daemon and front. For tests that run it otherwise. */
