@@ -49,6 +49,8 @@ export const INJECTIONS = [
   'stall',
   /** Output is held until the next connect. */
   'stall-for-good',
+  /** The next command is typed for ever: nothing else is handled while the session lives. */
+  'hang',
   /** The process crashes; comes back after restartMs. */
   'crash',
   /** The next connect is answered, then nothing ever is, until `crash`. */
@@ -158,6 +160,9 @@ class Agent implements AgentHandle {
         break;
       case 'stall-for-good':
         engine.output.stall('for-good');
+        break;
+      case 'hang':
+        engine.hangNext();
         break;
       case 'crash':
         engine.crash('injected');

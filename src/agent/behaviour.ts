@@ -99,6 +99,12 @@ export interface Behaviour {
   stallRate: number;
   /** Chance for each command frame that output is held for good; a new connect cures it. */
   stallForGoodRate: number;
+  /**
+   * Chance for each command frame that typing it never ends: nothing else is handled, connect included,
+   * until the connection to the device's SSH server is gone. Never with a shell of our own, where there
+   * is none.
+   */
+  hangRate: number;
   /** Chance for each command frame that the agent's process crashes. */
   crashRate: number;
   /** Chance that the connect which follows a silent death crashes the process instead of curing it. */

@@ -57,6 +57,7 @@ export class Engine {
   #connectId = '';
   #lastId = '';
   #willHang = false;
+  #hangNext = false;
   #hung = false;
   #thaw: (() => void) | undefined;
   #frozen: Promise<void> = Promise.resolve();
@@ -148,6 +149,11 @@ export class Engine {
 
   dropNextCommand(): void {
     this.#dropCommands++;
+  }
+
+  /** The next command is typed for as long as its session lives. */
+  hangNext(): void {
+    this.#hangNext = true;
   }
 
   /** The next connect is answered, and then nothing ever is. */
@@ -316,7 +322,7 @@ export class Engine {
     if (behaviour.windowBlocks) await this.output.windowClosed();
   }
 
-  #strikes(name: 'commandLossRate' | 'crashRate' | 'stallRate' | 'stallForGoodRate' | 'silentDeathRate'): boolean {
+  #strikes(name: 'commandLossRate' | 'crashRate' | 'hangRate' | 'stallRate' | 'stallForGoodRate' | 'silentDeathRate'): boolean {
     return this.#options.dice.roll(name, this.#options.behaviour[name]);
   }
 
@@ -327,6 +333,11 @@ export class Engine {
     stats.bytesTyped += Buffer.byteLength(text);
     session.type(text);
     if (session.untaken > TYPED_BOUND_BYTES) return this.killSession();
+    const hangs = this.#hangNext || (session.carried === true && this.#strikes('hangRate'));
+    this.#hangNext = false;
+    while (hangs && session === this.#session && session.state === 'open') {
+      await new Promise<void>((resolve) => (this.#wake = resolve));
+    }
     while (behaviour.typingBlocks && session.untaken > BLOCKING_BYTES && session === this.#session && session.state === 'open') {
       await new Promise<void>((resolve) => (this.#wake = resolve));
     }

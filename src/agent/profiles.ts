@@ -53,6 +53,7 @@ const SOUND: Behaviour = {
   silentDeathMinBytes: 0,
   stallRate: 0,
   stallForGoodRate: 0,
+  hangRate: 0,
   crashRate: 0,
   recoveryCrashRate: 0,
   floodFrames: 0,
@@ -89,6 +90,7 @@ const C_AGENT: Behaviour = {
   silentDeathMinBytes: 8,
   stallRate: 1 / 5000,
   stallForGoodRate: 1 / 10_000,
+  hangRate: 1 / 8000, // seen with libssh: 3 in 25,000 command frames
   recoveryCrashRate: 5 / 37, // measured
   floodFrames: 200, // measured: a flood of 2 kB commands crashes within seconds, stop-and-wait never
   floodMinBytes: 1024,
@@ -107,6 +109,7 @@ const C_AGENT_G2: Behaviour = {
   silentDeathRate: 0,
   stallRate: 0,
   stallForGoodRate: 0,
+  hangRate: 0,
   recoveryCrashRate: 0,
   floodFrames: 0,
   exitNoticeRate: 0,

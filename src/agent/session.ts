@@ -11,6 +11,8 @@ export interface Session {
   readonly untaken: number;
   /** `exited`: the login shell ended. `lost`: what carried the session ended. Output may still wait. */
   readonly state: 'open' | 'exited' | 'lost';
+  /** A connection to an SSH server carries it, whose end frees an agent that hangs. */
+  readonly carried?: boolean;
   /** Output waits, the state changed or typed text was taken. Set by the current owner. */
   onChange: () => void;
   /** Ends the session as a closed connection does: SIGHUP, and what ignores it lives on. */

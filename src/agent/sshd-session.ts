@@ -119,6 +119,7 @@ function openShell(client: Client, terminal: Terminal): Promise<ClientChannel> {
 
 class SshdSession implements Session {
   state: Session['state'] = 'open';
+  readonly carried = true;
   onChange: () => void = () => {};
   readonly #client: Client;
   readonly #channel: ClientChannel;

@@ -3,7 +3,7 @@ import type { Carrier } from './carrier.js';
 import { directionKey, encodeAck, encodeBye, encodeData, PacketReader, payloadFor, type DirectionKey, type Packet } from './packet.js';
 import { Receiver } from './receiver.js';
 import { Sender } from './sender.js';
-import { DELAYED_ACK_BYTES, DELAYED_ACK_MS, FLAG_ACK_NOW, FLAG_REPLY, FLAG_STUCK, SMALL_FRAME_GAP_MS } from './wire.js';
+import { DELAYED_ACK_BYTES, DELAYED_ACK_MS, DELAYED_ACK_RACES_BYTES, DELAYED_ACK_RACES_MS, FLAG_ACK_NOW, FLAG_REPLY, FLAG_STUCK, SMALL_FRAME_GAP_MS } from './wire.js';
 
 /** The layer above: gives bytes when the link can send, takes bytes in order. */
 export interface LinkUser {
@@ -190,7 +190,7 @@ export class Link {
         });
         if (this.#receiver.earlyBytes > 0) this.#gapSince ||= now;
         this.#ackBytes += packet.payload.length;
-        if (arrival !== 'in-order' || (packet.flags & FLAG_ACK_NOW) !== 0 || this.#ackBytes >= DELAYED_ACK_BYTES) {
+        if (arrival !== 'in-order' || (packet.flags & FLAG_ACK_NOW) !== 0 || this.#ackBytes >= (this.#carrier?.manners?.races === true ? DELAYED_ACK_RACES_BYTES : DELAYED_ACK_BYTES)) {
           this.#ack = 'now';
           this.#schedule();
         } else if (this.#ack === 'none') {
@@ -198,7 +198,7 @@ export class Link {
           this.#ackTimer = setTimeout(() => {
             this.#ack = 'now';
             this.#schedule();
-          }, DELAYED_ACK_MS);
+          }, this.#carrier?.manners?.races === true ? DELAYED_ACK_RACES_MS : DELAYED_ACK_MS);
         }
       }
     }

@@ -34,6 +34,9 @@ export const UP_WINDOW_START_BYTES = 16 * 1024;
 /** The bridge acknowledges unasked data after this time or amount, whichever is first. */
 export const DELAYED_ACK_MS = 150;
 export const DELAYED_ACK_BYTES = 256 * 1024;
+/** The same towards an agent that must not type while output comes: the device asks once a window. */
+export const DELAYED_ACK_RACES_MS = 500;
+export const DELAYED_ACK_RACES_BYTES = 2 * 1024 * 1024;
 /** The window does not grow while the smoothed round trip is this far above the smallest. */
 export const DELAY_TARGET_MS = 40;
 /** Below the device's second: our retransmission is also what wakes an agent that stalls. */

@@ -237,6 +237,11 @@ export const KINDS: Readonly<Record<string, Kind>> = {
       await waitFor('the agent', () => lab.agent.inject('crash'), 15_000);
     },
   },
+  'agent-sticks': {
+    ...agentFault('the agent hangs while it types, until its session ends', 'hang', 45, 'the helper asks after 3 s, waits 3 s and ends the login; then the next try'),
+    // With other agents the end of a login is no cure.
+    lab: 'c-agent',
+  },
   'sshd-down': {
     ...agentFault('the device’s sshd is down for 1 to 4 s, sessions included', 'kill-session', 45, 'refusals of a credential that worked before are tried again'),
     inject: async (lab, chance) => {

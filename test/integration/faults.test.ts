@@ -23,6 +23,23 @@ beforeAll(async () => {
 });
 afterAll(() => scope.end());
 
+test('clients at work bear with an agent that hangs while it types', async () => {
+  const echo = await startEchoServer();
+  scope.add(() => echo.server.close());
+  const own = new Scope();
+  scope.add(() => own.end());
+  const faults = { silentDeathRate: 0, stallRate: 0, stallForGoodRate: 0, hangRate: 0 };
+  const stock = new Lab(own, echo.port, { graceSeconds: 60, profile: 'c-agent', faults });
+  await stock.start();
+  const kind = KINDS['agent-sticks'];
+  if (kind === undefined) throw new Error('no kind agent-sticks');
+  const { wrong } = await runEpisode(stock, 'agent-sticks', kind, 0, 'integration', async () => {
+    dump = await stock.dump('agent-sticks');
+  });
+  expect(wrong, dump).toBeUndefined();
+  await own.end();
+});
+
 test.each(SELECTION)('clients at work bear with the fault %s', async (name) => {
   const kind = KINDS[name];
   if (kind === undefined) throw new Error(`no kind ${name}`);

@@ -20,6 +20,8 @@ ACK_DELAY, ACK_DELAY_RACES = .02, .2
 # Seconds of the retransmission time-out: before the round trip is known, at least, at most; the
 # margin covers the bridge's delayed acknowledgement.
 RTO_START, RTO_LEAST, RTO_MOST, RTO_MARGIN = 1., .3, 30., .2
+# Where an acknowledgement comes once a window only.
+RTO_LEAST_RACES = 1.
 # Bytes beyond the next needed one that are kept for reassembly.
 REASSEMBLY_LIMIT = 8388608
 RANGES_MOST = 32
@@ -110,7 +112,7 @@ class Link(object):
                            self.out[s - self.una:e - self.una])
 
     def rto(self):
-        least = RTO_START if self.srtt is None else max(RTO_LEAST, 2 * self.srtt + RTO_MARGIN)
+        least = RTO_START if self.srtt is None else max(RTO_LEAST_RACES if self.races else RTO_LEAST, 2 * self.srtt + RTO_MARGIN)
         return min(RTO_MOST, least * 2 ** min(self.backoff, 7))
 
     def due(self):

@@ -280,6 +280,21 @@ describe('faults', () => {
     expect(agent.stats().faults).toEqual({});
   });
 
+  test('typing may hang until the session is gone, and then goes on with what waited', async () => {
+    await logIn({});
+    agent.inject('hang');
+    platform.command('typed, and held there');
+    platform.connect();
+    const [first] = sessions.all;
+    await waitFor('the text', () => first!.typed.length === 1);
+    first!.print('output still comes');
+    await platform.shows('output still comes');
+    expect(agent.stats().logins).toBe(1);
+    expect(first!.hungUp).toBe(false);
+    first!.end('lost');
+    await waitFor('the second login', () => agent.stats().logins === 2);
+  });
+
   test('the connect after a silent death may crash the process', async () => {
     await logIn({ recoveryCrashRate: 1 });
     agent.inject('silent-death');
