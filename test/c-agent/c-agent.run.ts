@@ -23,7 +23,6 @@ const lab = new CLab(scope, {
   agent: env('PROGRAM', ''),
   plain: env('PLAIN', '') === '1',
   agentArgs: env('LOCKED', '') === '1' ? ['--locked'] : [],
-  killHungMs: env('KILL_HUNG', '') === '' ? undefined : Number(env('KILL_HUNG', '0')) * 1000,
 });
 afterAll(() => scope.end());
 
@@ -41,7 +40,7 @@ function between(before: Counters, after: Counters): Counters {
   return Object.fromEntries(Object.entries(after).map(([name, n]) => [name, n - before[name as keyof Counters]])) as Counters;
 }
 
-const COLUMNS = ['what', 'amount', 'done', 'wrong', 'cut', 'worst step (s)', 'time (s)', 'commands', 'recoveries', 'worst (s)', 'hangs', 'crashes'] as const;
+const COLUMNS = ['what', 'amount', 'done', 'wrong', 'cut', 'worst step (s)', 'time (s)', 'commands', 'recoveries', 'worst (s)', 'hangs', 'killed', 'crashes'] as const;
 const rows: string[][] = [[...COLUMNS]];
 
 function table(): string {
@@ -67,7 +66,7 @@ test('real clients through a C agent with real faults', { timeout: 0 }, async ()
     const count = between(before, lab.agent.counters);
     const repairs = lab.recoveries().slice(recovered);
     const worst = Math.max(0, ...repairs.map(({ ms }) => ms)) / 1000;
-    rows.push([what, tally.amount, tally.done, tally.wrong, tally.cut, (tally.worstMs / 1000).toFixed(1), tally.seconds.toFixed(0), count.commands, repairs.length, worst.toFixed(1), count.hangs, count.crashes].map(String));
+    rows.push([what, tally.amount, tally.done, tally.wrong, tally.cut, (tally.worstMs / 1000).toFixed(1), tally.seconds.toFixed(0), count.commands, repairs.length, worst.toFixed(1), count.hangs, count.kills, count.crashes].map(String));
     say(`\n${table()}`);
     for (const note of tally.notes) say(`  ${what}: ${note}`);
     if (tally.wrong + tally.cut > 0) writeFileSync(`/tmp/c-agent-${what}.log`, lab.dump());

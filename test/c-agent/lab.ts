@@ -20,6 +20,11 @@ const RESTART_MS = 1_000;
 /** An ssh_channel_write that takes longer hangs. */
 const HUNG_MS = 3_000;
 const WATCH_MS = 500;
+/**
+ * After this an agent that hangs is killed, as a device's watchdog would: when libssh's reader has closed
+ * the socket on which the writer waits, nothing but a signal ends that wait.
+ */
+const HELP_MS = 40_000;
 /** Lines of the agent kept for a dump. */
 const NOTES = 200;
 
@@ -28,7 +33,7 @@ const COUNTERS = [
   ...['tunnels', 'connects', 'logins', 'refusals', 'commands', 'commandBytes', 'writeFailures', 'readerEnds', 'shellEnds'],
   ...['outFrames', 'outBytes', 'outRefused', 'outShort', 'spliced', 'fragments', 'unreadable', 'writingSince'],
 ] as const;
-export type Counters = Record<(typeof COUNTERS)[number] | 'crashes' | 'hangs' | 'ends', number>;
+export type Counters = Record<(typeof COUNTERS)[number] | 'crashes' | 'hangs' | 'kills' | 'ends', number>;
 
 export interface CLabOptions {
   tier: 'python' | 'sh';
@@ -38,8 +43,6 @@ export interface CLabOptions {
   plain?: boolean;
   /** Further words for the agent. */
   agentArgs?: readonly string[];
-  /** Kills an agent that hangs after so long, as a watchdog would; undefined: never. */
-  killHungMs?: number | undefined;
   bridgeArgs?: readonly string[];
 }
 
@@ -47,6 +50,8 @@ export interface CLabOptions {
 class Supervisor {
   crashes = 0;
   hangs = 0;
+  /** Hangs that nothing in the path could end: see HELP_MS. */
+  kills = 0;
   /** Times the agent took itself to be done: a tunnel that was closed for good. */
   ends = 0;
   readonly notes: string[] = [];
@@ -75,7 +80,7 @@ class Supervisor {
       if (this.#stopped) return;
       this.#note(`exit ${String(code)} ${String(signal)}`);
       if (code === 3) this.ends += 1;
-      else this.crashes += 1;
+      else if (!child.killed) this.crashes += 1;
       this.#restart = setTimeout(() => this.#start(), RESTART_MS);
     });
   }
@@ -96,8 +101,10 @@ class Supervisor {
       this.hangs += 1;
       this.#note('the agent hangs in ssh_channel_write');
     }
-    const { killHungMs } = this.#options;
-    if (killHungMs !== undefined && now - writingSince > killHungMs) this.#child?.kill('SIGKILL');
+    if (now - writingSince < HELP_MS || this.#child?.killed === true) return;
+    this.kills += 1;
+    this.#note('the agent is killed');
+    this.#child?.kill('SIGKILL');
   }
 
   #read(): Counters {
@@ -106,7 +113,7 @@ class Supervisor {
   }
 
   get counters(): Counters {
-    return { ...this.#read(), crashes: this.crashes, hangs: this.hangs, ends: this.ends };
+    return { ...this.#read(), crashes: this.crashes, hangs: this.hangs, kills: this.kills, ends: this.ends };
   }
 
   get pid(): number {

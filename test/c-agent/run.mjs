@@ -1,5 +1,5 @@
 /**
- * `npm run test:c-agent [-- --tier sh --only up,down --sizes '{"megabytes":20}' --plain --locked --kill-hung S]`:
+ * `npm run test:c-agent [-- --tier sh --only up,down --sizes '{"megabytes":20}' --plain --locked]`:
  * compiles the agent and drives the built bridge through it.
  */
 import checkNode from '../../bin/lib/check-node.cjs';
@@ -7,7 +7,8 @@ import checkNode from '../../bin/lib/check-node.cjs';
 checkNode();
 
 import { spawn } from 'node:child_process';
-import { mkdtempSync, rmSync } from 'node:fs';
+import { randomUUID } from 'node:crypto';
+import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
@@ -19,12 +20,12 @@ const { values } = parseArgs({
     tier: { type: 'string' },
     only: { type: 'string' },
     sizes: { type: 'string' },
-    'kill-hung': { type: 'string' },
     plain: { type: 'boolean' },
     locked: { type: 'boolean' },
   },
 });
 const say = (text) => process.stdout.write(`${text}\n`);
+const mark = randomUUID();
 const folder = mkdtempSync(join(tmpdir(), 'iotda-ssh-c-agent-'));
 process.on('exit', () => rmSync(folder, { recursive: true, force: true }));
 ensurePackages(say);
@@ -40,7 +41,21 @@ const env = Object.fromEntries(Object.entries(values).map(([name, value]) => [`C
 const child = spawn(process.execPath, [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--config', join(ROOT, 'test/c-agent/vitest.config.ts'), '--reporter=dot', 'test/c-agent/c-agent.run.ts'], {
   cwd: ROOT,
   stdio: 'inherit',
-  env: { ...process.env, ...env, C_AGENT_PROGRAM: program },
+  env: { ...process.env, ...env, C_AGENT_PROGRAM: program, C_AGENT_MARK: mark },
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
-child.on('exit', (code, signal) => process.exit(code ?? (signal === null ? 1 : 130)));
+child.on('exit', (code, signal) => {
+  endLeftovers();
+  process.exit(code ?? (signal === null ? 1 : 130));
+});
+
+/** A run that was interrupted leaves programs behind; they have its mark in their environment. */
+function endLeftovers() {
+  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
+    try {
+      if (readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`C_AGENT_MARK=${mark}`)) process.kill(Number(pid), 'SIGKILL');
+    } catch {
+      // It ended while we looked.
+    }
+  }
+}

@@ -34,6 +34,9 @@ if [ -n "$Iold" ]; then
 fi
 : >"$ID/busy"
 printf '%s\n' $Ipg >"$ID/fp"
+# What the janitor may end when nothing more is heard.
+printf '%s\n' "$IS" >"$ID/ls"
+printf 'x\n' >"$ID/hb"
 Ilast=0
 read -r Ilast <"$ID/q"
 read -r Ix <"$ID/qq"

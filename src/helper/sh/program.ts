@@ -42,17 +42,25 @@ export function programLines(parameters: ProgramParameters): string[] {
 }
 
 /**
+ * Tells the front the process of the device's SSH server that its login hangs on, to be ended where an
+ * agent races with itself and hangs (`Manners.races`); the boot sh is that process' child.
+ */
+function server(races: boolean): string {
+  return `IS=${races ? '$PPID' : ''};export IS;`;
+}
+
+/**
  * The loader, one line for the boot sh: takes numbered program lines in order, tells how many it has
  * when asked (`e`), and runs the program when that is all of them and its checksum is right. It keeps
  * the lines in a variable: nothing is written before a directory was chosen.
  */
-export function loaderLine(tag: string): string {
+export function loaderLine(tag: string, races = false): string {
   const take = 'In=${Il%% *};Il=${Il#* };Iz=${Il%% *};Il=${Il#* }';
   const keep = 'if [ "$In" = "$((Ic+1))" ]&&[ ${#Il} = "$Iz" ];then Ip="$Ip$Il$IN";Ic=$In';
   const sum = 'case "$(printf %s "$Ip"|(cksum||md5sum) 2>/dev/null)" in "${Il%% *}"*|"${Il#* }"*)Io=1;;*)Ic=0;Ip=;;esac';
   const end = `elif [ "$In" = e ];then if [ "$Ic" = "$Iz" ];then ${sum};fi;printf ":$IT l $Ic $Ic;";[ "$Io" ]&&break;fi`;
   const loop = ['while IFS= read -r Il;do case $Il in *"$IT "*)Il=${Il##*$IT }', take, keep, end].join(';').concat(';;esac;done');
-  return `(IT=${tag};Ic=0;Ip=;Io=;IN=$(printf '\\n.');IN=\${IN%.};${loop};[ "$Io" ]&&eval "$Ip")`;
+  return `(${server(races)}IT=${tag};Ic=0;Ip=;Io=;IN=$(printf '\\n.');IN=\${IN%.};${loop};[ "$Io" ]&&eval "$Ip")`;
 }
 
 /** Program lines from number `first` on, as the loader takes them, and the question how many it has. */
@@ -63,7 +71,7 @@ export function numberedLines(tag: string, lines: readonly string[], first: numb
 }
 
 /** Attaches again, or says that there is nothing to attach to. */
-export function attachLine(tag: string, directory: string): string {
+export function attachLine(tag: string, directory: string, races = false): string {
   const quoted = `'${directory.replaceAll("'", `'\\''`)}'`;
-  return `if [ -r ${quoted}/f ];then setsid sh ${quoted}/f;else printf ':%s g 0 0;' ${tag};fi`;
+  return `${server(races)}if [ -r ${quoted}/f ];then setsid sh ${quoted}/f;else printf ':%s g 0 0;' ${tag};fi`;
 }

@@ -141,7 +141,7 @@ case $1 in
     printf '%s\n' $$ >"$ID/jp"
     Iz=$((IG/20))
     [ $Iz -lt 1 ] && Iz=1
-    [ $Iz -gt 30 ] && Iz=30
+    [ $Iz -gt 10 ] && Iz=10
     Iu=0
     while sleep $Iz; do
       [ -d "$ID" ] || exit
@@ -151,6 +151,18 @@ case $1 in
         continue
       fi
       Iu=$((Iu+Iz))
+      # The bridge asks every 10 s while channels are open, and else three times per grace. When it does
+      # not come through, the stock agent may hang in its connection to the device's SSH server, whose
+      # end frees it; that process is the user's own.
+      Ik=$((IG/3+25))
+      for Ix in "$ID"/[0-9]*; do [ -d "$Ix" ] && Ik=25; done
+      if [ $Iu -ge $Ik ]; then
+        Ik=
+        read -r Ik <"$ID/ls"
+        : >"$ID/ls"
+        Ix=
+        [ -n "$Ik" ] && read -r Ix Il Ix <"/proc/$Ik/stat" && case $Il in '(sshd'* | '(dropbear'*) kill -KILL "$Ik" ;; esac
+      fi 2>/dev/null
       [ $Iu -ge $IG ] || continue
       # Nobody came back: hang up the commands, kill the pumps and the front, leave nothing.
       for Ix in "$ID"/[0-9]*; do

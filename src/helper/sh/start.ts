@@ -81,10 +81,10 @@ export async function start(carrier: Carrier, boot: Boot, plan: StartPlan, signa
       // A front that runs already takes this for what it is; anything else ignores it.
       if (tries > 1) type(`\n${Uplink.blindNote(tag, 'h')}`);
       if (directory !== undefined) {
-        boot.run(attachLine(tag, directory));
+        boot.run(attachLine(tag, directory, carrier.manners?.races));
         return;
       }
-      if (loaded === undefined) boot.run(loaderLine(tag));
+      if (loaded === undefined) boot.run(loaderLine(tag, carrier.manners?.races));
       // After a loss only the question is repeated: the answer says where to go on.
       if (tries === 1) sendFrom(1);
       else type(`\n${numberedLines(tag, lines, lines.length + 1)}`);
