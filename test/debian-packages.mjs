@@ -32,4 +32,10 @@ export const DEBIAN_PACKAGES = [
   ['curl', '/usr/bin/curl'],
   ['iproute2', '/bin/ss'],
   ['bsdutils', '/usr/bin/script'],
+  // For the C agent (npm run test:c-agent).
+  ['gcc', '/usr/bin/cc'],
+  ['libc6-dev', '/usr/include/stdlib.h'],
+  ['libssh-dev', '/usr/include/libssh/libssh.h'],
+  ['libcjson-dev', '/usr/include/cjson/cJSON.h'],
+  ['libssl-dev', '/usr/include/openssl/ssl.h'],
 ];

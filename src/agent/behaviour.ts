@@ -22,6 +22,11 @@ export interface Behaviour {
   outputId: 'last-request' | 'connect';
   /** Only the first message of one socket read is handled; the rest waits for the next read (noPoll 0.4.8). */
   oneMessagePerRead: boolean;
+  /**
+   * Messages that arrive in one burst share TLS records of so many bytes, and one that a record's end
+   * cuts is taken for two and lost; 0 never.
+   */
+  recordBytes: number;
   /** What is sent to keep the WebSocket alive: a ping, or an unsolicited pong (.NET). */
   keepalive: 'ping' | 'pong';
   keepaliveMs: number;

@@ -79,6 +79,8 @@ export class Engine {
     });
     this.#inbox = new Inbox({
       oneMessagePerRead: behaviour.oneMessagePerRead,
+      recordBytes: behaviour.recordBytes,
+      cut: () => countFault(stats, 'recordBytes'),
       handle: (item) => this.#guarded(item),
       pause: () => wire.pause(),
       resume: () => wire.resume(),

@@ -10,8 +10,15 @@ export type Item =
 /** Messages that may wait; beyond it the socket is not read. */
 const WAITING_BOUND = 1024;
 
+/** A WebSocket frame's header, for the messages that matter here. */
+const HEADER_BYTES = 4;
+
 export interface InboxOptions {
   oneMessagePerRead: boolean;
+  /** Bytes of a TLS record: a message of one read that lies across a record's end is lost; 0 never. */
+  recordBytes: number;
+  /** Such a message was lost. */
+  cut: () => void;
   handle: (item: Item) => Promise<void>;
   /** Stop and go for the socket. */
   pause: () => void;
@@ -24,6 +31,8 @@ export class Inbox {
   /** Read already (they sit in the TLS library's buffer), and not looked at before the next read. */
   readonly #held: Item[] = [];
   #firstOfRead = true;
+  /** Bytes of messages since the last read began. */
+  #readBytes = 0;
   #running = false;
   #stopped = false;
   #full = false;
@@ -35,12 +44,14 @@ export class Inbox {
   /** A new read of the socket: what the last one left behind has its turn now. */
   nextRead(): void {
     this.#firstOfRead = true;
+    this.#readBytes = 0;
     if (this.#held.length === 0) return;
     this.#ready.push(...this.#held.splice(0));
     void this.#run();
   }
 
   push(item: Item): void {
+    if (item.kind === 'message' && this.#isCut(item.bytes.length)) return this.#options.cut();
     const held = this.#options.oneMessagePerRead && !this.#firstOfRead;
     this.#firstOfRead = false;
     (held ? this.#held : this.#ready).push(item);
@@ -49,6 +60,14 @@ export class Inbox {
       this.#options.pause();
     }
     void this.#run();
+  }
+
+  /** Whether a record ends inside the next message of so many bytes. */
+  #isCut(length: number): boolean {
+    const { recordBytes } = this.#options;
+    const from = this.#readBytes;
+    this.#readBytes += HEADER_BYTES + length;
+    return recordBytes > 0 && Math.floor(from / recordBytes) !== Math.floor((this.#readBytes - 1) / recordBytes);
   }
 
   /** Puts `item` behind the message that waits next, which is returned; `item` itself when none waits. */

@@ -17,6 +17,7 @@ const SOUND: Behaviour = {
   requestIdBytes: 0,
   outputId: 'connect',
   oneMessagePerRead: false,
+  recordBytes: 0,
   keepalive: 'ping',
   keepaliveMs: 20_000,
   deadPeerMs: 60_000,
@@ -77,6 +78,7 @@ const C_AGENT: Behaviour = {
   requestIdBytes: 36,
   outputId: 'last-request',
   oneMessagePerRead: true,
+  recordBytes: 16_384, // seen: a burst of 10,000 and 6,477 bytes loses the second, every time
   deadPeerMs: 0,
   reconnectTries: 10,
   outputText: 'raw',

@@ -312,7 +312,7 @@ describe('the device’s own sshd', () => {
   });
 
   test('a shell that is slow to read gets all, though typing blocked the C agent meanwhile', async () => {
-    const faults = { silentDeathRate: 0, stallRate: 0, stallForGoodRate: 0, floodFrames: 0, oneMessagePerRead: false };
+    const faults = { silentDeathRate: 0, stallRate: 0, stallForGoodRate: 0, floodFrames: 0, oneMessagePerRead: false, recordBytes: 0 };
     await logIn({ target: target(), profile: 'c-agent', faults }, account.name, account.password);
     await ask('stty raw -echo');
     const text = 'x'.repeat(8191) + '\n';

@@ -9,6 +9,7 @@ import { ScriptedSessions } from './scripted.js';
 /** The C agent with its random faults off; each test turns on the one it is about. */
 const QUIET: Partial<Behaviour> = {
   oneMessagePerRead: false,
+  recordBytes: 0,
   silentDeathRate: 0,
   stallRate: 0,
   stallForGoodRate: 0,

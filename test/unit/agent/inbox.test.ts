@@ -6,11 +6,13 @@ function message(text: string): Item {
   return { kind: 'message', bytes: Buffer.from(text), binary: false };
 }
 
-function setUp(oneMessagePerRead: boolean, hold: Promise<void> = Promise.resolve()): { inbox: Inbox; seen: string[]; flow: string[] } {
+function setUp(oneMessagePerRead: boolean, hold: Promise<void> = Promise.resolve(), recordBytes = 0): { inbox: Inbox; seen: string[]; flow: string[] } {
   const seen: string[] = [];
   const flow: string[] = [];
   const inbox = new Inbox({
     oneMessagePerRead,
+    recordBytes,
+    cut: () => flow.push('cut'),
     handle: async (item) => {
       await hold;
       seen.push(item.kind === 'message' ? item.bytes.toString() : item.kind);
@@ -27,6 +29,15 @@ test('messages are handled in order, one per turn', async () => {
   await waitFor('a', () => seen.length > 0);
   await waitFor('all', () => seen.length === 3);
   expect(seen).toEqual(['a', 'b', 'c']);
+});
+
+test('a message of a burst that a TLS record ends in is lost, and alone it is not', async () => {
+  const { inbox, seen, flow } = setUp(false, undefined, 20);
+  for (const text of ['first', 'cut in two', 'third']) inbox.push(message(text));
+  inbox.nextRead();
+  inbox.push(message('cut in two'));
+  await waitFor('three', () => seen.length === 3);
+  expect({ seen, flow }).toEqual({ seen: ['first', 'third', 'cut in two'], flow: ['cut'] });
 });
 
 test('with one message per read the second waits for the next read', async () => {

@@ -126,3 +126,21 @@ describe('receiver', () => {
     expect(pnAfter(5, 5)).toBe(false);
   });
 });
+
+describe('acknowledgements', () => {
+  const asked = (sparing: boolean): boolean[] => {
+    const sender = new Sender();
+    sender.reset(undefined, sparing);
+    const found: boolean[] = [];
+    for (let t = sender.next(2048, 1, (max) => Buffer.alloc(max)); t !== undefined; t = sender.next(2048, 1, (max) => Buffer.alloc(max))) found.push(t.askAck);
+    return found;
+  };
+
+  it('are asked for at each quarter of the window', () => {
+    expect(asked(false)).toEqual([false, true, false, true, false, true, false, true]);
+  });
+
+  it('are asked for at the end of the window only, of an agent that races', () => {
+    expect(asked(true)).toEqual([false, false, false, false, false, false, false, true]);
+  });
+});
