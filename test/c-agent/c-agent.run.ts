@@ -2,8 +2,10 @@
  * `npm run test:c-agent`: real clients, the built bridge and relay, and an agent in C whose faults are
  * as real as the stock agent's (agent.c). Everything must come out right, and slow at worst.
  */
-import { writeFileSync } from 'node:fs';
+import { mkdirSync, writeFileSync } from 'node:fs';
+import { join } from 'node:path';
 import { afterAll, expect, test } from 'vitest';
+import { ROOT } from '../faults/lab.js';
 import { Scope } from '../support/scope.js';
 import { CLab, type Counters } from './lab.js';
 import { WORKS, type Sizes, type Tally } from './works.js';
@@ -69,7 +71,10 @@ test('real clients through a C agent with real faults', { timeout: 0 }, async ()
     rows.push([what, tally.amount, tally.done, tally.wrong, tally.cut, (tally.worstMs / 1000).toFixed(1), tally.seconds.toFixed(0), count.commands, repairs.length, worst.toFixed(1), count.hangs, count.kills, count.crashes].map(String));
     say(`\n${table()}`);
     for (const note of tally.notes) say(`  ${what}: ${note}`);
-    if (tally.wrong + tally.cut > 0) writeFileSync(`/tmp/c-agent-${what}.log`, lab.dump());
+    if (tally.wrong + tally.cut > 0) {
+      mkdirSync(join(ROOT, '.tmp'), { recursive: true });
+      writeFileSync(join(ROOT, '.tmp', `c-agent-${what}.log`), lab.dump());
+    }
   }
   const all = lab.agent.counters;
   say(`\nagent: ${JSON.stringify(all)}`);

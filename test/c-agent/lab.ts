@@ -6,7 +6,7 @@
 import { spawn, type ChildProcess } from 'node:child_process';
 import { randomBytes, randomUUID } from 'node:crypto';
 import { readFileSync } from 'node:fs';
-import { chown, mkdir, readFile, writeFile } from 'node:fs/promises';
+import { chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { run, type Program } from '../support/program.js';
 import type { Scope } from '../support/scope.js';
@@ -247,12 +247,6 @@ export class CLab {
           return [];
         }
       });
-  }
-
-  /** Where the agent's threads are, for a hang that nobody understands. */
-  async threads(): Promise<string> {
-    const stack = await readFile(`/proc/${this.agent.pid}/wchan`, 'latin1').catch(() => '?');
-    return `agent ${this.agent.pid}: ${stack}`;
   }
 
   dump(): string {
