@@ -161,7 +161,8 @@ case $1 in
         read -r Ik <"$ID/ls"
         : >"$ID/ls"
         Ix=
-        [ -n "$Ik" ] && read -r Ix Il Ix <"/proc/$Ik/stat" && case $Il in '(sshd'* | '(dropbear'*) kill -KILL "$Ik" ;; esac
+        # Without a front the login has gone, and its number may be another's.
+        [ -n "$Ik" ] && [ -s "$ID/fp" ] && read -r Ix Il Ix <"/proc/$Ik/stat" && case $Il in '(sshd'* | '(dropbear'*) kill -KILL "$Ik" ;; esac
       fi 2>/dev/null
       [ $Iu -ge $IG ] || continue
       # Nobody came back: hang up the commands, kill the pumps and the front, leave nothing.
