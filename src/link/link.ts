@@ -3,7 +3,7 @@ import type { Carrier } from './carrier.js';
 import { directionKey, encodeAck, encodeBye, encodeData, PacketReader, payloadFor, type DirectionKey, type Packet } from './packet.js';
 import { Receiver } from './receiver.js';
 import { Sender } from './sender.js';
-import { DELAYED_ACK_BYTES, DELAYED_ACK_MS, DELAYED_ACK_RACES_BYTES, DELAYED_ACK_RACES_MS, FLAG_ACK_NOW, FLAG_REPLY, FLAG_STUCK, SMALL_FRAME_GAP_MS } from './wire.js';
+import { COMPANY_MS, DELAYED_ACK_BYTES, DELAYED_ACK_MS, DELAYED_ACK_RACES_BYTES, DELAYED_ACK_RACES_MS, FLAG_ACK_NOW, FLAG_REPLY, FLAG_STUCK, SMALL_FRAME_GAP_MS } from './wire.js';
 
 /** The layer above: gives bytes when the link can send, takes bytes in order. */
 export interface LinkUser {
@@ -133,7 +133,7 @@ export class Link {
 
   /** The user has something to send. Cheap; call it often. */
   wake(): void {
-    this.#schedule();
+    this.#schedule(this.#carrier?.manners?.races === true ? COMPANY_MS : 0);
   }
 
   /** Asks the device for a sign of life. */

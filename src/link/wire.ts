@@ -37,6 +37,11 @@ export const DELAYED_ACK_BYTES = 256 * 1024;
 /** The same towards an agent that must not type while output comes: the device asks once a window. */
 export const DELAYED_ACK_RACES_MS = 500;
 export const DELAYED_ACK_RACES_BYTES = 2 * 1024 * 1024;
+/**
+ * What is to be sent waits so long for company, when each frame may be the agent's last: a command and the
+ * end of its input, say, which come a few milliseconds apart.
+ */
+export const COMPANY_MS = 8;
 /** The window does not grow while the smoothed round trip is this far above the smallest. */
 export const DELAY_TARGET_MS = 40;
 /** Below the device's second: our retransmission is also what wakes an agent that stalls. */

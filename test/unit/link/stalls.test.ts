@@ -118,3 +118,38 @@ describe('what the link counts as owed', () => {
     expect(link.owedMs()).toBeGreaterThan(2_500);
   });
 });
+
+describe('towards an agent that races with itself', () => {
+  const races = { frameGapMs: 0, windowBytes: 65_536, polled: false, races: true };
+
+  it('what comes within a few milliseconds travels in one frame', async () => {
+    const { link, carrier, sent, give, ack } = scene();
+    void link.attach({ ...carrier, manners: races });
+    await pass(10);
+    ack(0, 0);
+    await pass(10);
+    sent.length = 0;
+    give.push(Buffer.from('a command'));
+    link.wake();
+    await pass(4);
+    expect(sent).toEqual([]);
+    give.push(Buffer.from('and the end of its input'));
+    link.wake();
+    await pass(4);
+    expect(sent.map(({ type }) => type)).toEqual(['data', 'data']);
+  });
+
+  it('output that asks for nothing is acknowledged when its burst is likely over', async () => {
+    const { link, carrier, sent, ack, data } = scene();
+    void link.attach({ ...carrier, manners: races });
+    await pass(10);
+    ack(0, 0);
+    await pass(10);
+    sent.length = 0;
+    data(1, 0, Buffer.alloc(8_000));
+    await pass(400);
+    expect(sent).toEqual([]);
+    await pass(200);
+    expect(sent.map(({ type }) => type)).toEqual(['ack']);
+  });
+});
