@@ -4,6 +4,8 @@ export interface Manners {
   readonly frameGapMs: number;
   /** Most bytes of link payload in flight towards the device. */
   readonly windowBytes: number;
+  /** Most characters of one frame. */
+  readonly frameChars: number;
   /**
    * True while the agent may be one that sends output only for a while after a command: it is then to
    * be asked with empty commands while output is awaited.

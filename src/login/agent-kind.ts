@@ -7,13 +7,19 @@ import type { Manners } from '../link/carrier.js';
 const C_FRAME_GAP_MS = 5;
 const C_WINDOW_BYTES = 64 * 1024;
 /**
+ * Two frames that meet on the way share a TLS record of 16,384 bytes: so much of each, with what is
+ * around it, that the record's end does not cut the second. The agent loses a frame that is cut, and
+ * its process with it when the rest happens to begin like JSON (a digit does).
+ */
+const C_FRAME_CHARS = 8_000;
+/**
  * The C agent's first two generations read output only for 100 ms (2 s) after a command. Polling
  * costs frames, so it stops once output came later than any of them would have sent it.
  */
 const SPONTANEOUS_MS = 2_500;
 
-const FREE: Manners = { frameGapMs: 0, windowBytes: Infinity, polled: false, races: false };
-const C_CURRENT: Manners = { frameGapMs: C_FRAME_GAP_MS, windowBytes: C_WINDOW_BYTES, polled: false, races: true };
+const FREE: Manners = { frameGapMs: 0, windowBytes: Infinity, frameChars: Infinity, polled: false, races: false };
+const C_CURRENT: Manners = { frameGapMs: C_FRAME_GAP_MS, windowBytes: C_WINDOW_BYTES, frameChars: C_FRAME_CHARS, polled: false, races: true };
 const C_UNKNOWN: Manners = { ...C_CURRENT, polled: true };
 
 /** What the agent at the other end shows of itself, and the manners that follow. */

@@ -46,7 +46,6 @@ export class EarlyText {
 
 /** A login's text stream: one `command` frame per write, one request id for its life. */
 export class TerminalCarrier implements Carrier {
-  readonly maxWrite = MAX_COMMAND_DATA;
   readonly requestId: string;
   readonly #pacer: Pacer;
   readonly #agent: AgentKind;
@@ -61,6 +60,10 @@ export class TerminalCarrier implements Carrier {
     this.#agent = agent;
     this.requestId = requestId;
     this.#early = early;
+  }
+
+  get maxWrite(): number {
+    return Math.min(MAX_COMMAND_DATA, this.#agent.manners.frameChars);
   }
 
   get buffered(): number {

@@ -148,10 +148,13 @@ export class CLab {
   agent!: Supervisor;
   dir!: string;
   port = 0;
+  /** Clients at work. */
+  readonly running = new Set<Program>();
 
   constructor(scope: Scope, options: CLabOptions) {
     this.scope = scope;
     this.options = options;
+    scope.add(() => Promise.all([...this.running].map((program) => program.stop())));
   }
 
   async start(): Promise<void> {

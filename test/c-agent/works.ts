@@ -41,9 +41,9 @@ const sha256 = (bytes: Buffer): string => createHash('sha256').update(bytes).dig
 /** Runs a program of the work; the slowest counts. */
 async function step(lab: CLab, tally: Tally, file: string, args: readonly string[], input?: Buffer): Promise<Run> {
   const program = new Program(file, args, { input, cwd: join(lab.dir, 'work'), timeoutMs: STEP_MS, env: { SSH_AUTH_SOCK: undefined, ANSIBLE_CONFIG: join(lab.dir, 'work', 'ansible.cfg') } });
-  lab.scope.add(() => program.stop());
+  lab.running.add(program);
   const began = performance.now();
-  const result = await program.done;
+  const result = await program.done.finally(() => lab.running.delete(program));
   tally.worstMs = Math.max(tally.worstMs, performance.now() - began);
   return result;
 }

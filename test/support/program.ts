@@ -87,7 +87,18 @@ export class Program {
 
   /** SIGTERM, then SIGKILL; resolves when the program is gone. */
   async stop(): Promise<void> {
-    if (this.running) this.kill('SIGTERM');
+    if (!this.running) {
+      // Its number may be another group's by now: end what bears the mark, and nothing else.
+      for (const line of await survivors({ mark: this.mark })) {
+        try {
+          process.kill(Number.parseInt(line, 10), 'SIGKILL');
+        } catch {
+          // Gone already.
+        }
+      }
+      return;
+    }
+    this.kill('SIGTERM');
     const force = setTimeout(() => this.kill('SIGKILL'), STOP_MS);
     // Its exit, not its `done`: something it left behind may hold its output open for ever.
     await this.exited;

@@ -136,7 +136,7 @@ describe('the watchdog', () => {
   });
 
   it('asks agents that answer only when spoken to, with pauses', async () => {
-    const all = scene({ frameGapMs: 3, windowBytes: 65_536, polled: true, races: true });
+    const all = scene({ frameGapMs: 3, windowBytes: 65_536, polled: true, races: true, frameChars: 8_000 });
     await vi.advanceTimersByTimeAsync(60_000);
     expect(all.typed.every((text) => text === '')).toBe(true);
     expect(all.typed.length).toBeGreaterThan(20);

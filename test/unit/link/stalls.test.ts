@@ -120,7 +120,7 @@ describe('what the link counts as owed', () => {
 });
 
 describe('towards an agent that races with itself', () => {
-  const races = { frameGapMs: 0, windowBytes: 65_536, polled: false, races: true };
+  const races = { frameGapMs: 0, windowBytes: 65_536, polled: false, races: true, frameChars: 4_000 };
 
   it('what comes within a few milliseconds travels in one frame', async () => {
     const { link, carrier, sent, give, ack } = scene();
