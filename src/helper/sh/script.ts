@@ -46,8 +46,11 @@ export function execScript(request: Extract<OpenRequest, { kind: 'exec' }>): Buf
   return Buffer.concat(parts);
 }
 
-/** A script that becomes the given program at once. */
+/**
+ * A script that becomes the given program at once, in the home: else names that a client gives without a
+ * folder would be in the channel's own, which goes with the channel.
+ */
 export function runScript(words: readonly (Buffer | string)[]): Buffer {
   const quoted = words.flatMap((word) => [Buffer.from(' '), quote(word)]);
-  return Buffer.concat([Buffer.from('exec'), ...quoted, Buffer.from('\n')]);
+  return Buffer.concat([Buffer.from('cd "$HOME" 2>/dev/null || cd /\nunset OLDPWD\nexec'), ...quoted, Buffer.from('\n')]);
 }
