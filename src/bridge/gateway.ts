@@ -8,7 +8,7 @@ import { Login } from '../login/login.js';
 import type { Backend } from '../mux/backend.js';
 import type { Tier } from '../mux/device.js';
 import { findAuthorizedKey, type AuthorizedKey } from '../ssh/authorized-keys.js';
-import type { Credential, Gateway, Lease } from '../ssh/gateway.js';
+import type { ClientInfo, Credential, Gateway, KeyGrant, Lease } from '../ssh/gateway.js';
 import type { Tunnel } from '../tunnel/tunnel.js';
 import { DeviceSession, type TierChoice } from './session.js';
 
@@ -74,16 +74,21 @@ export class BridgeGateway implements Gateway {
     return login;
   }
 
-  async authorizesKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<boolean> {
-    const { keyLogin } = this.#options;
-    if (keyLogin === undefined || (keyLogin.user !== undefined && keyLogin.user !== user)) return false;
-    return findAuthorizedKey(await keyLogin.keys(), key.blob) !== undefined;
+  async authorizesKey(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<boolean> {
+    return (await this.#authorizedKey(user, key, client)) !== undefined;
   }
 
-  async credentialForKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<Credential | undefined> {
+  async grantForKey(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<KeyGrant | undefined> {
+    const authorized = await this.#authorizedKey(user, key, client);
     const { keyLogin } = this.#options;
-    if (keyLogin === undefined || !(await this.authorizesKey(user, key))) return undefined;
-    return { user, password: await keyLogin.password() };
+    if (keyLogin === undefined || authorized === undefined) return undefined;
+    return { credential: { user, password: await keyLogin.password() }, limits: authorized.limits };
+  }
+
+  async #authorizedKey(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<AuthorizedKey | undefined> {
+    const { keyLogin } = this.#options;
+    if (keyLogin === undefined || (keyLogin.user !== undefined && keyLogin.user !== user)) return undefined;
+    return findAuthorizedKey(await keyLogin.keys(), key.blob, client.address);
   }
 
   async login(credential: Credential): Promise<Lease> {

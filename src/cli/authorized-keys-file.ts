@@ -4,13 +4,24 @@ import type { Log } from '../base/log.js';
 import { parseAuthorizedKeys, type AuthorizedKey } from '../ssh/authorized-keys.js';
 import { readTrusted } from './files.js';
 
+/** Lines that cannot be used and are named in the log, each time the file is read. */
+const TOLD_LINES = 10;
+
 /**
  * The keys in a file, as it is whenever they are asked for: as under sshd, a key that is added or taken
  * away needs no restart. Rejects with a USAGE or LOCAL fault when the file cannot be used now. Later
  * that is told in the log, and nobody is let in by a key until it is put right.
  */
 export async function followAuthorizedKeys(file: string, log: Log): Promise<() => Promise<readonly AuthorizedKey[]>> {
-  const read = async (): Promise<readonly AuthorizedKey[]> => parseAuthorizedKeys(await readTrusted(file, 'the authorised keys'), file);
+  const read = async (): Promise<readonly AuthorizedKey[]> => {
+    let passedOver = 0;
+    const keys = parseAuthorizedKeys(await readTrusted(file, 'the authorised keys'), file, (problem) => {
+      passedOver += 1;
+      if (passedOver <= TOLD_LINES) log.warn({ reason: problem.message }, 'passed over a line of the authorised keys: it lets nobody in');
+    });
+    if (passedOver > TOLD_LINES) log.warn({ lines: passedOver }, 'passed over more lines of the authorised keys');
+    return keys;
+  };
   let version = await versionOf(file);
   let keys = await read();
   return async () => {

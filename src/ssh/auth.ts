@@ -7,6 +7,7 @@ import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { SIGNATURE_ALGORITHMS } from './algorithms.js';
 import type { Credential, Gateway, Lease } from './gateway.js';
+import { NO_LIMITS, type KeyLimits } from './key-options.js';
 import * as limits from './limits.js';
 import { DISCONNECT, MSG, message } from './messages.js';
 import type { SshPolicy } from './policy.js';
@@ -30,7 +31,7 @@ export interface AuthOptions {
   log: Log;
   pace: FailurePace;
   /** Called once, with USERAUTH_SUCCESS already on its way. */
-  succeeded(lease: Lease, user: string): void;
+  succeeded(lease: Lease, user: string, limits: KeyLimits): void;
 }
 
 /** Spaces out refused passwords over all connections of a server. */
@@ -52,7 +53,7 @@ export class FailurePace {
 }
 
 type Verdict =
-  | { kind: 'success'; lease: Lease }
+  | { kind: 'success'; lease: Lease; limits: KeyLimits }
   | { kind: 'failure'; slow: boolean; counts: boolean }
   /** Answered already; the client's next message continues. */
   | { kind: 'pending' };
@@ -155,7 +156,7 @@ export class Authentication {
       }
       this.#done = true;
       port.sendAuthSuccess();
-      this.#options.succeeded(verdict.lease, this.#user ?? '');
+      this.#options.succeeded(verdict.lease, this.#user ?? '', verdict.limits);
       return;
     }
     if (verdict.counts) this.#failures += 1;
@@ -214,11 +215,11 @@ export class Authentication {
   #tryPassword(user: string, bytes: Buffer): Promise<Verdict> | Verdict {
     const password = bytes.toString('utf8');
     if (bytes.length === 0 || bytes.length > limits.MAX_PASSWORD_BYTES || bytes.includes(0) || !Buffer.from(password, 'utf8').equals(bytes)) return FAILED_SLOWLY;
-    return this.#login({ user, password });
+    return this.#login({ user, password }, NO_LIMITS);
   }
 
   async #publicKey(user: string, userBytes: Buffer, reader: WireReader): Promise<Verdict> {
-    const { gateway, port: out, log } = this.#options;
+    const { gateway, port: out, log, address } = this.#options;
     const isSigned = reader.bool('signature flag');
     const algorithm = reader.latin1('algorithm');
     const blob = reader.bytes('public key');
@@ -226,7 +227,7 @@ export class Authentication {
     const expected = SIGNATURE_ALGORITHMS.get(algorithm);
     if (expected === undefined || keyType(blob) !== expected) return FAILED;
     const key = { algorithm: expected, blob };
-    if (!(await gateway.authorizesKey(user, key))) return FAILED;
+    if (!(await gateway.authorizesKey(user, key, { address }))) return FAILED;
     if (signature === undefined) {
       out.send(message.authKeyOk(algorithm, blob));
       return PENDING;
@@ -246,15 +247,15 @@ export class Authentication {
       return FAILED;
     }
     log.debug({ user, key: fingerprint(blob) }, 'public key accepted');
-    const credential = await this.#whileBusy(gateway.credentialForKey(user, key));
-    if (credential === undefined) return FAILED;
-    return this.#login(credential);
+    const grant = await this.#whileBusy(gateway.grantForKey(user, key, { address }));
+    if (grant === undefined) return FAILED;
+    return this.#login(grant.credential, grant.limits);
   }
 
-  async #login(credential: Credential): Promise<Verdict> {
+  async #login(credential: Credential, keyLimits: KeyLimits): Promise<Verdict> {
     const { gateway, log, address } = this.#options;
     try {
-      return { kind: 'success', lease: await this.#whileBusy(gateway.login(credential, { address })) };
+      return { kind: 'success', lease: await this.#whileBusy(gateway.login(credential, { address })), limits: keyLimits };
     } catch (thrown) {
       const fault = toFault(thrown);
       log.info({ user: credential.user, code: fault.code, reason: fault.message }, 'login refused');

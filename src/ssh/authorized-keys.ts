@@ -1,10 +1,10 @@
 /**
  * Reading a file of authorised public keys in OpenSSH's format (sshd(8), AUTHORIZED_KEYS FILE FORMAT).
- * An option that restricts a key and cannot be honoured here makes the file unusable, loudly: ignoring
- * it would allow more than the operator wrote.
+ * As in sshd, a line that cannot be used lets nobody in and keeps nobody else out; it is told loudly.
  */
 import { timingSafeEqual } from 'node:crypto';
 import { Fault, toFault } from '../base/errors.js';
+import { isUsable, NO_KEY, NO_LIMITS, parseKeyOptions, type KeyLimits } from './key-options.js';
 import { checkPublicKey, fingerprint, keyType } from './public-key.js';
 
 export interface AuthorizedKey {
@@ -17,8 +17,7 @@ export interface AuthorizedKey {
   fingerprint: string;
   /** Line in the file, from 1. */
   line: number;
-  /** `expiry-time` as milliseconds since 1970, or undefined. */
-  expiresAt: number | undefined;
+  limits: KeyLimits;
 }
 
 const KEY_TYPES = new Set([
@@ -26,57 +25,59 @@ const KEY_TYPES = new Set([
   'ecdsa-sha2-nistp256', 'ecdsa-sha2-nistp384', 'ecdsa-sha2-nistp521', 'sk-ecdsa-sha2-nistp256@openssh.com',
 ]);
 
-/** Options that grant what is granted anyway: harmless. */
-const GRANTS = new Set(['agent-forwarding', 'port-forwarding', 'pty', 'user-rc', 'x11-forwarding', 'no-x11-forwarding', 'no-user-rc']);
-
-/** The others that OpenSSH has (sshd(8)): refused by name. */
-const OTHER_OPTIONS = new Set([
-  'cert-authority', 'command', 'environment', 'from', 'no-agent-forwarding', 'no-port-forwarding', 'no-pty', 'no-touch-required',
-  'permitlisten', 'permitopen', 'principals', 'restrict', 'tunnel', 'verify-required',
-]);
-
-/** What is no key is not quoted: it may be a password, in a file that was given for another. */
-const NO_KEY = 'expected a key type such as ssh-ed25519: is it a file of public keys?';
-
 /** Longest line accepted, in characters (OpenSSH's own bound is 8 kB per key). */
 const MAX_LINE = 16 * 1024;
 
-/** Throws a Fault USAGE that names `source` and the line. */
-export function parseAuthorizedKeys(content: string, source: string): AuthorizedKey[] {
+/**
+ * The keys of a file. `passedOver` is told of each line that cannot be used, in a Fault USAGE that names
+ * `source` and the line; when there is none that can, the first of these is thrown.
+ */
+export function parseAuthorizedKeys(content: string, source: string, passedOver: (problem: Fault) => void = () => undefined): AuthorizedKey[] {
   const keys: AuthorizedKey[] = [];
+  const problems: Fault[] = [];
   for (const [index, raw] of content.split('\n').entries()) {
     const text = raw.replace(/\r$/, '').trim();
     // DSA keys are of no use to anybody any more; as in sshd, one that is left over does no harm.
     if (text === '' || text.startsWith('#') || /^ssh-dss\s/.test(text)) continue;
     const where = `${source} line ${index + 1}`;
-    if (text.length > MAX_LINE) throw new Fault('USAGE', `${where} is longer than ${MAX_LINE} characters: is it a file of public keys?`);
-    if (text.includes('PRIVATE KEY')) throw new Fault('USAGE', `${where} begins a private key: give the file with the public key (.pub).`);
-    keys.push(parseLine(text, where, index + 1));
+    try {
+      if (text.length > MAX_LINE) throw new Fault('USAGE', `${where} is longer than ${MAX_LINE} characters: is it a file of public keys?`);
+      if (text.includes('PRIVATE KEY')) throw new Fault('USAGE', `${where} begins a private key: give the file with the public key (.pub).`);
+      const key = parseLine(text, where, index + 1);
+      if (key !== undefined) keys.push(key);
+    } catch (thrown) {
+      problems.push(toFault(thrown));
+    }
   }
+  const [first] = problems;
+  if (keys.length === 0 && first !== undefined) throw first;
+  for (const problem of problems) passedOver(problem);
   return keys;
 }
 
-/** The authorised key that equals `blob`, if it has not expired. Compares in constant time. */
-export function findAuthorizedKey(keys: readonly AuthorizedKey[], blob: Buffer, now = Date.now()): AuthorizedKey | undefined {
+/** The authorised key that equals `blob`, if a client at `address` may use it now. Compares in constant time. */
+export function findAuthorizedKey(keys: readonly AuthorizedKey[], blob: Buffer, address: string, now = Date.now()): AuthorizedKey | undefined {
   let found: AuthorizedKey | undefined;
   for (const key of keys) {
     const isSame = key.blob.length === blob.length && timingSafeEqual(key.blob, blob);
-    if (isSame && (key.expiresAt === undefined || now < key.expiresAt)) found ??= key;
+    if (isSame && isUsable(key.limits, address, now)) found ??= key;
   }
   return found;
 }
 
-function parseLine(text: string, where: string, line: number): AuthorizedKey {
+/** undefined for a DSA key behind options. */
+function parseLine(text: string, where: string, line: number): AuthorizedKey | undefined {
   let rest = text;
-  let expiresAt: number | undefined;
+  let limits = NO_LIMITS;
   const word = rest.split(/\s/, 1)[0] ?? '';
   if (/-cert-v\d\d@openssh\.com$/.test(word)) {
     throw new Fault('USAGE', `${where}: keys of type ${word} are not supported; use ssh-ed25519, ecdsa-sha2-nistp256 or ssh-rsa.`);
   }
   if (!startsWithKey(rest)) {
     const end = optionsEnd(rest, where);
-    expiresAt = checkOptions(rest.slice(0, end), where);
+    limits = parseKeyOptions(rest.slice(0, end), where);
     rest = rest.slice(end).trimStart();
+    if (/^ssh-dss\s/.test(rest)) return undefined;
     if (!startsWithKey(rest)) {
       throw new Fault('USAGE', `${where}: ${NO_KEY}`);
     }
@@ -92,7 +93,7 @@ function parseLine(text: string, where: string, line: number): AuthorizedKey {
   } catch (thrown) {
     throw new Fault('USAGE', `${where}: the ${type} key cannot be used: ${toFault(thrown).message}`, { cause: thrown });
   }
-  return { type, blob, comment: comment.join(' '), fingerprint: fingerprint(blob), line, expiresAt };
+  return { type, blob, comment: comment.join(' '), fingerprint: fingerprint(blob), line, limits };
 }
 
 function startsWithKey(text: string): boolean {
@@ -109,39 +110,4 @@ function optionsEnd(text: string, where: string): number {
     else if (!quoted && (char === ' ' || char === '\t')) return at;
   }
   throw new Fault('USAGE', `${where}: ${quoted ? 'a quote is not closed.' : NO_KEY}`);
-}
-
-function checkOptions(options: string, where: string): number | undefined {
-  let expiresAt: number | undefined;
-  for (const option of options.match(/(?:[^",]|"(?:\\.|[^"\\])*")+/g) ?? []) {
-    const [name = '', value] = splitOption(option);
-    if (GRANTS.has(name.toLowerCase())) continue;
-    if (name.toLowerCase() === 'expiry-time' && value !== undefined) {
-      expiresAt = expiry(value, where);
-      continue;
-    }
-    if (!OTHER_OPTIONS.has(name.toLowerCase())) throw new Fault('USAGE', `${where}: ${NO_KEY}`);
-    throw new Fault('USAGE', `${where}: the option "${name.toLowerCase()}" is not supported here; it would not restrict anything. Remove the key or the option.`);
-  }
-  return expiresAt;
-}
-
-function splitOption(option: string): [name: string, value: string | undefined] {
-  const at = option.indexOf('=');
-  if (at < 0) return [option, undefined];
-  const value = option.slice(at + 1).replace(/^"(.*)"$/s, '$1');
-  return [option.slice(0, at), value];
-}
-
-/** YYYYMMDD[Z] or YYYYMMDDHHMM[SS][Z]; without Z in local time (sshd(8)). */
-function expiry(value: string, where: string): number {
-  const parts = /^(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z?)$/.exec(value);
-  if (parts === null) throw new Fault('USAGE', `${where}: expiry-time wants YYYYMMDD or YYYYMMDDHHMM.`);
-  const [year = 0, month = 0, day = 0, hour = 0, minute = 0, second = 0] = parts.slice(1, 7).map((part) => Number(part ?? 0));
-  if (month < 1 || month > 12 || day < 1 || day > 31 || hour > 23 || minute > 59 || second > 60) {
-    throw new Fault('USAGE', `${where}: expiry-time ${value} is not a date.`);
-  }
-  return parts[7] === 'Z'
-    ? Date.UTC(year, month - 1, day, hour, minute, second)
-    : new Date(year, month - 1, day, hour, minute, second).getTime();
 }

@@ -8,7 +8,7 @@ import { DirectForward } from './forward-local.js';
 import * as limits from './limits.js';
 import { DISCONNECT, MSG, OPEN_FAILURE, STDERR, message } from './messages.js';
 import { TurnQueue, type OutboxPort, type OutboxRemote } from './outbox.js';
-import type { SshPolicy } from './policy.js';
+import { permits, type SshPolicy } from './policy.js';
 import { Session, type SessionContext } from './session.js';
 import { WireReader } from './wire.js';
 
@@ -154,6 +154,10 @@ export class Channels {
   #openDirect(remote: OutboxRemote, allowed: SshPolicy['forwardTcp'], request: OpenRequest): void {
     if (allowed === 'no' || allowed === 'remote') {
       this.#refuse(remote.id, OPEN_FAILURE.PROHIBITED, 'this kind of forwarding is switched off by the operator');
+      return;
+    }
+    if (request.kind === 'tcp' && !permits(this.#policy.permitOpen, request.host, request.port)) {
+      this.#refuse(remote.id, OPEN_FAILURE.PROHIBITED, 'this destination is not among those that are permitted');
       return;
     }
     if (request.kind === 'tcp' && request.port > 0xffff) {

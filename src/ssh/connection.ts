@@ -8,6 +8,7 @@ import { DeferredDevice } from './deferred-device.js';
 import { RemoteForwards } from './forward-remote.js';
 import type { Gateway, Lease } from './gateway.js';
 import { GlobalRequests } from './global-requests.js';
+import { limitedPolicy, type KeyLimits } from './key-options.js';
 import { DISCONNECT, MSG } from './messages.js';
 import type { SshPolicy } from './policy.js';
 import type { HostKey, Ssh2Core } from './ssh2-core.js';
@@ -68,7 +69,7 @@ export class Connection {
       address,
       log: this.#log,
       pace: options.pace,
-      succeeded: (lease, user) => this.#loggedIn(lease, user),
+      succeeded: (lease, user, limits) => this.#loggedIn(lease, user, limits),
     });
     this.#grace = setTimeout(() => this.#graceOver(), options.loginGraceMs);
   }
@@ -112,14 +113,14 @@ export class Connection {
     this.#transport.disconnect(DISCONNECT.BY_APPLICATION, new Fault('DENIED', `Nobody authenticated within ${seconds} s.`));
   }
 
-  #loggedIn(lease: Lease, user: string): void {
+  #loggedIn(lease: Lease, user: string, limits: KeyLimits): void {
     clearTimeout(this.#grace);
     this.#lease = lease;
     this.#log.info({ user }, 'client logged in');
     lease.onEnd = (fault) => this.#transport.disconnect(DISCONNECT.CONNECTION_LOST, fault);
     const device = new DeferredDevice(lease.device);
     const refused = (what: string, why: string): void => this.#log.info({ what, reason: why }, 'refused a request');
-    const { policy } = this.#options;
+    const policy = limitedPolicy(this.#options.policy, limits);
     const forwards = new RemoteForwards({
       device, policy, refused,
       openChannel: (type, rest, handler) => channels.openToClient(type, rest, handler),

@@ -8,7 +8,7 @@ import type { ChannelHandler, SshChannel } from './channel.js';
 import type { DeferredDevice } from './deferred-device.js';
 import { MAX_LISTENERS } from './limits.js';
 import { Pipe } from './pipe.js';
-import { listenAddress, type SshPolicy } from './policy.js';
+import { listenAddress, permits, type SshPolicy } from './policy.js';
 import { pack } from './wire.js';
 
 export interface RemoteForwardContext {
@@ -36,8 +36,9 @@ export class RemoteForwards {
 
   /** `host` is as the client wrote it: it comes back in every channel opened for this listener. */
   listenTcp(host: string, port: number): Promise<ListenAnswer> {
-    const { forwardTcp, gatewayPorts } = this.#context.policy;
+    const { forwardTcp, gatewayPorts, permitListen } = this.#context.policy;
     if (forwardTcp === 'no' || forwardTcp === 'local') return this.#refuse(`listening on port ${port}`, 'switched off by the operator');
+    if (!permits(permitListen, host, port)) return this.#refuse(`listening on port ${port}`, 'not among the addresses that are permitted');
     if (port > 65_535) return this.#refuse(`listening on port ${port}`, 'there is no such port');
     return this.#listen(
       { kind: 'tcp', host: listenAddress(host, gatewayPorts), port },

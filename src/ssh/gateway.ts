@@ -4,6 +4,7 @@
  */
 import type { Fault } from '../base/errors.js';
 import type { Device } from '../mux/device.js';
+import type { KeyLimits } from './key-options.js';
 
 export interface Credential {
   user: string;
@@ -20,21 +21,32 @@ export interface Lease {
   release(): void;
 }
 
+/** What stands behind a key: how it logs in to the device, and what it may be used for. */
+export interface KeyGrant {
+  credential: Credential;
+  limits: KeyLimits;
+}
+
+/** The SSH client's end of its connection. */
+export interface ClientInfo {
+  address: string;
+}
+
 export interface Gateway {
   /**
    * Opens the device session or joins it. Resolves only once the device accepted this credential
    * (or it equals, compared in constant time, the one already accepted). Rejects with a Fault:
    * DENIED, BUSY, TUNNEL or DEVICE_LOST.
    */
-  login(credential: Credential, client: { address: string }): Promise<Lease>;
+  login(credential: Credential, client: ClientInfo): Promise<Lease>;
   /**
-   * Whether the operator authorised this public key (in SSH's wire form) for this user name. Public keys
-   * are public: who asks has shown nothing yet.
+   * Whether the operator authorised this public key (in SSH's wire form) for this user name and for
+   * clients from there. Public keys are public: who asks has shown nothing yet.
    */
-  authorizesKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<boolean>;
+  authorizesKey(user: string, key: { algorithm: string; blob: Buffer }, client: ClientInfo): Promise<boolean>;
   /**
-   * The credential the operator configured for this key and user name, or undefined when the key is not
+   * What the operator configured for this key and user name, or undefined when the key is not
    * authorised. Asked only once the client has proven that it holds the key: it may run a command.
    */
-  credentialForKey(user: string, key: { algorithm: string; blob: Buffer }): Promise<Credential | undefined>;
+  grantForKey(user: string, key: { algorithm: string; blob: Buffer }, client: ClientInfo): Promise<KeyGrant | undefined>;
 }

@@ -1,3 +1,9 @@
+/** Where a forwarding may go or listen; undefined is any host, any port. */
+export interface Endpoint {
+  host: string | undefined;
+  port: number | undefined;
+}
+
 /** What the operator allows, as in sshd_config. */
 export interface SshPolicy {
   /** AcceptEnv: names of variables a client may set, with `*` and `?`. */
@@ -10,6 +16,16 @@ export interface SshPolicy {
   forwardAgent: boolean;
   /** GatewayPorts: which addresses of the device -R may listen on. */
   gatewayPorts: 'no' | 'yes' | 'clientspecified';
+  /** PermitTTY. */
+  pty: boolean;
+  /** ForceCommand: run instead of what the client asks for; `internal-sftp` is the SFTP server. */
+  command: string | undefined;
+  /** SetEnv: variables of every session, stronger than the client's. */
+  setEnv: Readonly<Record<string, string>>;
+  /** PermitOpen: each of these lists must hold the destination of -L, -D or -W. */
+  permitOpen: readonly (readonly Endpoint[])[];
+  /** PermitListen: the same for the address that -R asks for. */
+  permitListen: readonly (readonly Endpoint[])[];
   /** Offer public key authentication. */
   publicKeys: boolean;
   /** Offer password and keyboard-interactive authentication. */
@@ -22,6 +38,11 @@ export const DEFAULT_POLICY: SshPolicy = {
   forwardUnix: 'yes',
   forwardAgent: true,
   gatewayPorts: 'no',
+  pty: true,
+  command: undefined,
+  setEnv: {},
+  permitOpen: [],
+  permitListen: [],
   publicKeys: true,
   passwords: true,
 };
@@ -49,4 +70,30 @@ export function listenAddress(asked: string, gatewayPorts: SshPolicy['gatewayPor
   if (gatewayPorts === 'no') return isExplicitLoopback ? asked : 'localhost';
   if (gatewayPorts === 'yes' || asked === '' || asked === '*') return '';
   return asked;
+}
+
+/** `HOST:PORT` as PermitOpen writes it, or also `PORT` for PermitListen; `*` is any. undefined: it is neither. */
+export function parseEndpoint(text: string, kind: 'open' | 'listen'): Endpoint | undefined {
+  const [, bracketed, plain, portText = ''] = /^(?:(?:\[([^\]]+)\]|([^:[\]]+)):)?(\d{1,5}|\*)$/.exec(text.trim()) ?? [];
+  const host = bracketed ?? plain;
+  const port = portText === '*' ? undefined : Number(portText);
+  if (portText === '' || (host === undefined && kind === 'open') || (port !== undefined && (port < 1 || port > 65_535))) return undefined;
+  return { host: host === '*' ? undefined : host, port };
+}
+
+/** Whether every list names the endpoint. The host is compared as the client wrote it, as by sshd. */
+export function permits(lists: readonly (readonly Endpoint[])[], host: string, port: number): boolean {
+  return lists.every((list) => list.some((each) => (each.host === undefined || each.host === host) && (each.port === undefined || each.port === port)));
+}
+
+/** Whether a forced command is the SFTP server inside sshd: its options are not ours. */
+export function isSftpCommand(command: string): 'plain' | 'with-options' | undefined {
+  if (command.trim() === 'internal-sftp') return 'plain';
+  return /^\s*internal-sftp\s/.test(command) ? 'with-options' : undefined;
+}
+
+/** NAME=VALUE as SetEnv writes it. undefined: it is not. */
+export function parseVariable(text: string): [name: string, value: string] | undefined {
+  const [, name, value] = /^([A-Za-z_][A-Za-z0-9_]*)=([^\0]*)$/s.exec(text) ?? [];
+  return name === undefined || value === undefined ? undefined : [name, value];
 }

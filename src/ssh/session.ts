@@ -6,7 +6,7 @@ import type { DeferredDevice } from './deferred-device.js';
 import * as limits from './limits.js';
 import { isStandardSignal } from './messages.js';
 import { Pipe } from './pipe.js';
-import { acceptsEnv, type SshPolicy } from './policy.js';
+import { acceptsEnv, isSftpCommand, type SshPolicy } from './policy.js';
 import { readPtyRequest, readWindowSize } from './pty.js';
 import type { WireReader } from './wire.js';
 
@@ -48,15 +48,15 @@ export class Session implements ChannelHandler {
       case 'pty-req': return this.#ptyRequest(body);
       case 'env': return this.#envRequest(body);
       case 'auth-agent-req@openssh.com': return this.#agentRequest();
-      case 'shell': return this.#start({ kind: 'exec', command: undefined, pty: this.#pty, env: this.#env }, 'shell');
+      case 'shell': return this.#start(this.#exec(undefined), 'shell');
       case 'exec': {
         // Bytes, not text: file names in a command need not be UTF-8.
         const command = Buffer.from(body.bytes('command'));
-        return this.#start({ kind: 'exec', command, pty: this.#pty, env: this.#env }, 'exec');
+        return this.#start(this.#exec(command), 'exec');
       }
       case 'subsystem': {
         const name = body.latin1('subsystem name');
-        return name === 'sftp' && this.#start({ kind: 'sftp' }, 'sftp');
+        return name === 'sftp' && this.#start(this.#subsystem(name), name);
       }
       case 'window-change': return this.#windowChange(body);
       case 'signal': return this.#signal(body.latin1('signal name'));
@@ -87,7 +87,7 @@ export class Session implements ChannelHandler {
   }
 
   #ptyRequest(body: WireReader): boolean {
-    if (this.#started || this.#pty !== undefined) return false;
+    if (this.#started || this.#pty !== undefined || !this.#context.policy.pty) return false;
     this.#pty = readPtyRequest(body);
     return true;
   }
@@ -131,6 +131,20 @@ export class Session implements ChannelHandler {
     return true;
   }
 
+  /** A shell or a command, or what the operator wants run instead of either. */
+  #exec(command: Buffer | undefined): OpenRequest {
+    const forced = this.#context.policy.command;
+    if (forced === undefined) return { kind: 'exec', command, pty: this.#pty, env: this.#env };
+    if (isSftpCommand(forced) === 'plain') return { kind: 'sftp' };
+    const asked = command === undefined ? {} : { SSH_ORIGINAL_COMMAND: command.toString('utf8') };
+    return { kind: 'exec', command: Buffer.from(forced), pty: this.#pty, env: { ...this.#env, ...asked } };
+  }
+
+  /** As in sshd, a forced command is run in the place of subsystems too. */
+  #subsystem(name: string): OpenRequest {
+    return this.#context.policy.command === undefined ? { kind: 'sftp' } : this.#exec(Buffer.from(name));
+  }
+
   /**
    * Granted at once: the client need not wait for the device. If the device then refuses, the reason
    * goes to stderr and the channel closes without an exit status, which clients report as 255.
@@ -159,7 +173,7 @@ export class Session implements ChannelHandler {
   /** The environment's last entries; with agent forwarding the socket's path has to be waited for. */
   #complete(request: OpenRequest): OpenRequest | Promise<OpenRequest> {
     if (request.kind !== 'exec') return request;
-    const env: Record<string, string> = { ...request.env, ...this.#context.connectionEnv };
+    const env: Record<string, string> = { ...request.env, ...this.#context.policy.setEnv, ...this.#context.connectionEnv };
     const socket = this.#wantsAgent ? this.#context.agentSocket() : undefined;
     if (socket === undefined) return { ...request, env };
     return socket.then((path) => {

@@ -134,10 +134,10 @@ describe('a public key', () => {
     let asked = 0;
     const state = attempt();
     state.gateway.key = { blob: mine.blob.toString('base64'), credential: { user: USER, password: 'right' } };
-    const credentialForKey = state.gateway.credentialForKey.bind(state.gateway);
-    state.gateway.credentialForKey = (...args) => {
+    const grantForKey = state.gateway.grantForKey.bind(state.gateway);
+    state.gateway.grantForKey = (...args) => {
       asked += 1;
-      return credentialForKey(...args);
+      return grantForKey(...args);
     };
     await state.packet(SERVICE);
     for (let at = 0; at < 20; at += 1) await state.packet(request(undefined));
@@ -162,11 +162,15 @@ describe('a public key', () => {
       keyLogin: { keys: () => Promise.resolve(parseAuthorizedKeys(keys, 'keys')), user, password: () => Promise.resolve('x') } satisfies KeyLogin,
     });
     const key = { algorithm: 'ssh-ed25519', blob: mine.blob };
-    expect(await gateway(line, 'root').authorizesKey('root', key)).toBe(true);
-    expect(await gateway(line, 'root').authorizesKey('toor', key)).toBe(false);
-    expect(await gateway(line).authorizesKey('anybody', key)).toBe(true);
-    expect(await gateway(`expiry-time="20200101" ${line}`).authorizesKey('root', key)).toBe(false);
-    expect(await gateway(line).authorizesKey('root', { ...key, blob: other.blob })).toBe(false);
+    const here = { address: '127.0.0.1' };
+    expect(await gateway(line, 'root').authorizesKey('root', key, here)).toBe(true);
+    expect(await gateway(line, 'root').authorizesKey('toor', key, here)).toBe(false);
+    expect(await gateway(line).authorizesKey('anybody', key, here)).toBe(true);
+    expect(await gateway(`expiry-time="20200101" ${line}`).authorizesKey('root', key, here)).toBe(false);
+    expect(await gateway(line).authorizesKey('root', { ...key, blob: other.blob }, here)).toBe(false);
+    expect(await gateway(`from="10.0.0.0/8" ${line}`).authorizesKey('root', key, here)).toBe(false);
+    expect(await gateway(`from="127.*" ${line}`).authorizesKey('root', key, here)).toBe(true);
+    expect(await gateway(`from="10.0.0.0/8" ${line}`).grantForKey('root', key, here)).toBeUndefined();
   });
 });
 

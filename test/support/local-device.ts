@@ -12,7 +12,8 @@ import { Fault } from '../../src/base/errors.js';
 import type {
   Channel, ChannelEvents, Device, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest, Outcome, Refusal,
 } from '../../src/mux/device.js';
-import type { Credential, Gateway, Lease } from '../../src/ssh/gateway.js';
+import type { Credential, Gateway, KeyGrant, Lease } from '../../src/ssh/gateway.js';
+import { NO_LIMITS } from '../../src/ssh/key-options.js';
 
 /** Bytes of output that may be on their way without credit, as the real device's. */
 const CREDIT = 1024 * 1024;
@@ -330,7 +331,7 @@ export class LocalGateway implements Gateway {
     return Promise.resolve(user === this.#credential.user && this.keys.has(key.blob.toString('base64')));
   }
 
-  async credentialForKey(user: string, key: { blob: Buffer }): Promise<Credential | undefined> {
-    return (await this.authorizesKey(user, key)) ? this.#credential : undefined;
+  async grantForKey(user: string, key: { blob: Buffer }): Promise<KeyGrant | undefined> {
+    return (await this.authorizesKey(user, key)) ? { credential: this.#credential, limits: NO_LIMITS } : undefined;
   }
 }

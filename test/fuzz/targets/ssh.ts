@@ -201,9 +201,9 @@ const KEY_LINE = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFmX0FWa0Y0nXyRySEzSbaPeUw
 /** Files and blobs that operators and clients present as keys. */
 export const keys: Target = {
   name: 'keys',
-  watch: /src\/ssh\/(authorized-keys|public-key|wire|pty)\./,
+  watch: /src\/ssh\/(authorized-keys|key-options|public-key|wire|pty)\./,
   seeds: [Buffer.from(`# mine\n${KEY_LINE}\npty,expiry-time="20300101" ${KEY_LINE}\r\n`), Buffer.from(`command="a \\" b",no-pty ${KEY_LINE}`), ED25519],
-  words: ['ssh-rsa', 'ecdsa-sha2-nistp256', 'sk-ssh-ed25519@openssh.com', 'expiry-time="', '"', '\\"', ',', ' ', '\n', 'restrict', '-----BEGIN OPENSSH PRIVATE KEY-----', 'AAAA', KEY_LINE],
+  words: ['ssh-rsa', 'ecdsa-sha2-nistp256', 'sk-ssh-ed25519@openssh.com', 'expiry-time="', '"', '\\"', ',', ' ', '\n', 'restrict', 'from="', 'permitopen="', 'environment="', 'command="', '-----BEGIN OPENSSH PRIVATE KEY-----', 'AAAA', KEY_LINE],
   run(input) {
     try {
       for (const key of parseAuthorizedKeys(input.toString('utf8'), 'file')) must(keyType(key.blob) === key.type, 'a key of another type');

@@ -1,7 +1,8 @@
 /** A Device that does nothing by itself: tests see each call and say what the device answers. */
 import { Fault } from '../../../src/base/errors.js';
 import type { Channel, ChannelEvents, Device, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../../../src/mux/device.js';
-import type { Credential, Gateway, Lease } from '../../../src/ssh/gateway.js';
+import { NO_LIMITS, type KeyLimits } from '../../../src/ssh/key-options.js';
+import type { Credential, Gateway, KeyGrant, Lease } from '../../../src/ssh/gateway.js';
 
 /** One channel opened on the fake device. */
 export class FakeChannel implements Channel {
@@ -82,7 +83,7 @@ export class FakeGateway implements Gateway {
   decide: (credential: Credential) => Promise<void> = (credential) =>
     credential.password === 'right' ? Promise.resolve() : Promise.reject(new Fault('DENIED', 'wrong password'));
   deviceReady: Promise<Device> = Promise.resolve(this.device);
-  key: { blob: string; credential: Credential } | undefined;
+  key: { blob: string; credential: Credential; limits?: KeyLimits } | undefined;
 
   async login(credential: Credential): Promise<Lease> {
     this.asked.push(credential);
@@ -96,7 +97,8 @@ export class FakeGateway implements Gateway {
     return Promise.resolve(this.key?.blob === key.blob.toString('base64'));
   }
 
-  credentialForKey(_user: string, key: { blob: Buffer }): Promise<Credential | undefined> {
-    return Promise.resolve(this.key?.blob === key.blob.toString('base64') ? this.key.credential : undefined);
+  grantForKey(_user: string, key: { blob: Buffer }): Promise<KeyGrant | undefined> {
+    if (this.key?.blob !== key.blob.toString('base64')) return Promise.resolve(undefined);
+    return Promise.resolve({ credential: this.key.credential, limits: this.key.limits ?? NO_LIMITS });
   }
 }

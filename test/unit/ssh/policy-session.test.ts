@@ -1,0 +1,91 @@
+/** What the operator's policy, or the options of a key, change about a session. */
+import ssh2, { type Client } from 'ssh2';
+import { afterEach, describe, expect, it } from 'vitest';
+import type { OpenRequest } from '../../../src/mux/device.js';
+import { NO_LIMITS, type KeyLimits } from '../../../src/ssh/key-options.js';
+import type { SshPolicy } from '../../../src/ssh/policy.js';
+import { run, startHarness, type Harness } from './harness.js';
+
+let harness: Harness;
+afterEach(() => harness.close());
+
+/** A client that came with the password under a policy, or with a key of such limits. */
+async function client(policy: Partial<SshPolicy>, limits?: Partial<KeyLimits>): Promise<Client> {
+  harness = await startHarness({ policy });
+  harness.gateway.device.onOpen = (channel) => {
+    channel.events.opened();
+    channel.exit(0);
+  };
+  if (limits === undefined) return harness.connect();
+  const pair = ssh2.utils.generateKeyPairSync('ed25519');
+  harness.gateway.key = { blob: pair.public.split(' ')[1] ?? '', credential: { user: 'device', password: 'right' }, limits: { ...NO_LIMITS, ...limits } };
+  return harness.connect({ privateKey: pair.private, password: undefined as unknown as string });
+}
+
+const requests = (): OpenRequest[] => harness.gateway.device.channels.map(({ request }) => request);
+const refusal = (start: (done: (error: Error | undefined) => void) => void) => new Promise<string | undefined>((resolve) => start((error) => resolve(error?.message)));
+
+describe('a forced command', () => {
+  it('is run instead of the one asked for, which it finds in SSH_ORIGINAL_COMMAND', async () => {
+    await run(await client({}, { command: 'echo "bar"' }), 'echo foo');
+    expect(requests()).toMatchObject([{ kind: 'exec', command: Buffer.from('echo "bar"'), env: { SSH_ORIGINAL_COMMAND: 'echo foo' } }]);
+  });
+
+  it('is run instead of a shell and of the SFTP server', async () => {
+    const connected = await client({ command: 'date' });
+    await new Promise((resolve) => connected.shell(false, (_error, channel) => channel.resume().on('close', resolve)));
+    await new Promise((resolve) => connected.subsys('sftp', (_error, channel) => channel.resume().on('close', resolve)));
+    expect(requests()).toMatchObject([
+      { kind: 'exec', command: Buffer.from('date') },
+      { kind: 'exec', command: Buffer.from('date'), env: { SSH_ORIGINAL_COMMAND: 'sftp' } },
+    ]);
+    expect(requests()[0]).not.toHaveProperty('env.SSH_ORIGINAL_COMMAND');
+  });
+
+  it('internal-sftp is the SFTP server, whatever is asked for', async () => {
+    await run(await client({ command: 'internal-sftp' }), 'rm -rf /');
+    expect(requests()).toEqual([{ kind: 'sftp' }]);
+  });
+});
+
+it('the operator’s variables are stronger than the client’s', async () => {
+  const connected = await client({ setEnv: { LC_ALL: 'C', A: '1' } });
+  await new Promise((resolve) => connected.exec('x', { env: { LC_ALL: 'de_DE', LC_TIME: 'fr' } }, (_error, channel) => channel.resume().on('close', resolve)));
+  expect(requests()).toMatchObject([{ env: { LC_ALL: 'C', LC_TIME: 'fr', A: '1' } }]);
+});
+
+it('a key without terminals gets none, and its command all the same', async () => {
+  const connected = await client({}, { pty: false });
+  expect(await refusal((done) => connected.exec('x', { pty: true }, done))).toMatch(/Unable to request a pseudo-terminal/);
+  await run(connected, 'y');
+  expect(requests()).toMatchObject([{ command: Buffer.from('y'), pty: undefined }]);
+});
+
+describe('forwarding', () => {
+  it('goes where every list permits it, as the client writes it', async () => {
+    const connected = await client({ permitOpen: [[{ host: '127.0.0.1', port: 22 }, { host: undefined, port: 80 }]] }, { permitOpen: [{ host: '127.0.0.1', port: undefined }] });
+    const open = (host: string, port: number) => refusal((done) => connected.forwardOut('x', 1, host, port, done));
+    expect(await open('127.0.0.1', 22)).toBeUndefined();
+    expect(await open('127.0.0.1', 80)).toBeUndefined();
+    expect(await open('127.0.0.1', 23)).toMatch(/not among those that are permitted/);
+    expect(await open('localhost', 22)).toMatch(/not among those that are permitted/);
+    expect(requests()).toHaveLength(2);
+  });
+
+  it('listens where it is permitted', async () => {
+    const connected = await client({}, { permitListen: [{ host: 'localhost', port: 8080 }] });
+    expect(await refusal((done) => connected.forwardIn('localhost', 8081, done))).toMatch(/Unable to bind/);
+    expect(harness.gateway.device.listeners).toEqual([]);
+    connected.forwardIn('localhost', 8080, () => undefined);
+    await expect.poll(() => harness.gateway.device.listeners.length).toBe(1);
+  });
+
+  it('is refused to a key without it, of both kinds and both ways', async () => {
+    const connected = await client({}, { forwarding: false });
+    expect(await refusal((done) => connected.forwardOut('x', 1, '127.0.0.1', 22, done))).toMatch(/switched off/);
+    expect(await refusal((done) => connected.openssh_forwardOutStreamLocal('/s', done))).toMatch(/switched off/);
+    expect(await refusal((done) => connected.forwardIn('localhost', 8080, done))).toMatch(/Unable to bind/);
+    expect(requests()).toEqual([]);
+    expect(harness.gateway.device.listeners).toEqual([]);
+  });
+});
