@@ -2,7 +2,7 @@ import type { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { HostKeys } from '../ssh/host-key.js';
 import type { SshPolicy } from '../ssh/policy.js';
-import { startSshServer, type SshServer } from '../ssh/server.js';
+import { startSshServer, type SshServer, type SshServerOptions } from '../ssh/server.js';
 import { TunnelClient } from '../tunnel/client.js';
 import type { TunnelOptions } from '../tunnel/options.js';
 import { BridgeGateway, type KeyLogin } from './gateway.js';
@@ -21,6 +21,8 @@ export interface BridgeOptions {
   lingerMs?: number;
   graceMs?: number;
   policy?: Partial<SshPolicy>;
+  /** Bounds of the SSH server; undefined are its defaults. */
+  bounds?: Pick<SshServerOptions, 'loginGraceMs' | 'maxUnauthenticated' | 'rekeyBytes' | 'rekeyMs'>;
   keyLogin?: KeyLogin | undefined;
   log: Log;
 }
@@ -55,6 +57,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     hostKeys: options.hostKeys.privateKeys,
     gateway,
     log,
+    ...options.bounds,
     policy: { publicKeys: options.keyLogin !== undefined, ...options.policy },
   });
   gateway.start();

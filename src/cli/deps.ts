@@ -5,6 +5,7 @@
 import type { ProfileName } from '../agent/profiles.js';
 import type { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import type { BridgeOptions } from '../bridge/bridge.js';
 import type { TierChoice } from '../bridge/session.js';
 import type { TunnelEntry } from '../relay/config.js';
 import type { SshPolicy } from '../ssh/policy.js';
@@ -61,13 +62,14 @@ export interface BridgeSettings {
   tunnel: TunnelSettings;
   listen: Address;
   /** undefined: in the state folder. */
-  hostKeyFile: string | undefined;
+  hostKeyFiles: readonly string[] | undefined;
   tier: TierChoice;
   lingerMs: number;
   graceMs: number;
   /** How long clients may finish when the bridge is told to end. */
   drainMs: number;
   policy: SshPolicy;
+  bounds: NonNullable<BridgeOptions['bounds']>;
   /** Which keys may log in, and as whom the device knows their owners. */
   keys: { file: string; user: string; password(): Promise<string> } | undefined;
   log: Log;

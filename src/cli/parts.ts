@@ -4,7 +4,7 @@ import { parseOverrides } from '../agent/profiles.js';
 import type { Log } from '../base/log.js';
 import { startBridge } from '../bridge/bridge.js';
 import { startRelay } from '../relay/server.js';
-import { loadHostKeyFile, loadHostKeys } from '../ssh/host-key.js';
+import { loadHostKeyFiles, loadHostKeys } from '../ssh/host-key.js';
 import { followAuthorizedKeys } from './authorized-keys-file.js';
 import type { AgentSettings, BridgeSettings, Parts } from './deps.js';
 
@@ -20,8 +20,8 @@ export const PARTS: Parts = {
     return startAgent({ ...rest, ...options, ...(tunnel.ca === undefined ? {} : { ca: tunnel.ca }) });
   },
 
-  async startBridge({ hostKeyFile, drainMs, keys, ...rest }) {
-    const hostKeys = await (hostKeyFile === undefined ? loadHostKeys() : loadHostKeyFile(hostKeyFile));
+  async startBridge({ hostKeyFiles, drainMs, keys, ...rest }) {
+    const hostKeys = await (hostKeyFiles === undefined ? loadHostKeys() : loadHostKeyFiles(hostKeyFiles));
     const bridge = await startBridge({ ...rest, hostKeys, keyLogin: await keyLogin(keys, rest.log) });
     return {
       address: { host: bridge.address, port: bridge.port },

@@ -2,15 +2,11 @@
 import type { Command } from 'commander';
 import { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { GRACE_MS, LINGER_MS } from '../bridge/bridge.js';
-import { DEFAULT_POLICY, type SshPolicy } from '../ssh/policy.js';
 import { formatAddress, isLoopback, type Address } from './address.js';
-import type { BridgeSettings, TunnelSettings } from './deps.js';
+import type { TunnelSettings } from './deps.js';
 import { readText } from './files.js';
-import { list, option, tunnelUri, wholeNumber } from './option.js';
+import { option, tunnelUri } from './option.js';
 import { checked, readSecretFile } from './secrets.js';
-
-export const TIERS = ['auto', 'python', 'sh', 'raw'] as const;
 
 /** How the commands that connect to a tunnel name it. */
 export interface TunnelOptions {
@@ -65,52 +61,4 @@ export function checkListen(address: Address, options: { allowRemoteListen?: boo
     throw new Fault('USAGE', `${formatAddress(address)} can be reached from other machines: add --allow-remote-listen if that is what you want, or listen on 127.0.0.1`);
   }
   log.warn({ address: formatAddress(address) }, 'listening for other machines as well');
-}
-
-export interface ServerOptions {
-  allowRemoteListen?: boolean;
-  hostKey?: string;
-  tier: BridgeSettings['tier'];
-  linger: number;
-  grace: number;
-  drain: number;
-  acceptEnv?: string[];
-  forwardTcp: SshPolicy['forwardTcp'];
-  forwardUnix: SshPolicy['forwardUnix'];
-  forwardAgent: 'yes' | 'no';
-  gatewayPorts: SshPolicy['gatewayPorts'];
-}
-
-/** What the SSH server of `bridge` and `demo` has in common. */
-export function withServerOptions(command: Command): Command {
-  return command
-    .addOption(option('--allow-remote-listen', 'permit --listen addresses that other machines can reach'))
-    .addOption(option('--host-key <file>', 'host key, made there on first use (default: one in the state folder)'))
-    .addOption(option('--tier <tier>', 'what runs on the device').choices(TIERS).default('auto'))
-    .addOption(option('--linger <seconds>', 'keep the device session so long after the last client').argParser(wholeNumber(0, 86_400, 'seconds')).default(LINGER_MS / 1000))
-    .addOption(option('--grace <seconds>', 'how long the device keeps running programs when nobody returns').argParser(wholeNumber(10, 86_400, 'seconds')).default(GRACE_MS / 1000))
-    .addOption(option('--drain <seconds>', 'how long open sessions may finish after SIGTERM').argParser(wholeNumber(0, 3_600, 'seconds')).default(5))
-    .addOption(option('--accept-env <patterns>', `variables that clients may set (repeatable, comma list; default: ${DEFAULT_POLICY.acceptEnv.join(',')})`).argParser(list))
-    .addOption(option('--forward-tcp <which>', 'allow -L, -D and -W (local), -R (remote), or both (yes)').choices(['yes', 'local', 'remote', 'no']).default(DEFAULT_POLICY.forwardTcp))
-    .addOption(option('--forward-unix <which>', 'the same for Unix sockets').choices(['yes', 'local', 'remote', 'no']).default(DEFAULT_POLICY.forwardUnix))
-    .addOption(option('--forward-agent <yes|no>', 'allow -A').choices(['yes', 'no']).default('yes'))
-    .addOption(option('--gateway-ports <which>', 'addresses of the device that -R may listen on').choices(['no', 'yes', 'clientspecified']).default(DEFAULT_POLICY.gatewayPorts));
-}
-
-export function serverSettings(options: ServerOptions): Omit<BridgeSettings, 'tunnel' | 'listen' | 'keys' | 'log'> {
-  return {
-    hostKeyFile: options.hostKey,
-    tier: options.tier,
-    lingerMs: options.linger * 1000,
-    graceMs: options.grace * 1000,
-    drainMs: options.drain * 1000,
-    policy: {
-      ...DEFAULT_POLICY,
-      acceptEnv: options.acceptEnv ?? DEFAULT_POLICY.acceptEnv,
-      forwardTcp: options.forwardTcp,
-      forwardUnix: options.forwardUnix,
-      forwardAgent: options.forwardAgent === 'yes',
-      gatewayPorts: options.gatewayPorts,
-    },
-  };
 }

@@ -182,6 +182,7 @@ export class Authentication {
     if (this.#user === undefined) this.#user = user;
     else if (this.#user !== user) throw new Fault('PROTOCOL', 'A change of the user name during authentication is not allowed.');
 
+    if (this.#requests === 1) await this.#banner();
     if (method === 'none') return { kind: 'failure', slow: false, counts: this.#requests > 1 };
     if (!this.#methods.includes(method)) return FAILED;
     if (user === '' || !isUsableName(userBytes)) return FAILED_SLOWLY;
@@ -192,6 +193,17 @@ export class Authentication {
         this.#options.port.send(message.authPrompt('Password: '));
         return PENDING;
       default: return this.#publicKey(user, userBytes, reader);
+    }
+  }
+
+  /** sshd's place for it: after the first request, before its answer. A banner that cannot be read is none. */
+  async #banner(): Promise<void> {
+    const { policy, port, log } = this.#options;
+    try {
+      const text = await policy.banner();
+      if (text !== undefined && text.length > 0) port.send(message.authBanner(text));
+    } catch (thrown) {
+      log.warn({ reason: toFault(thrown).message }, 'the banner is not shown');
     }
   }
 

@@ -26,6 +26,7 @@ export interface ConnectionOptions {
   pace: FailurePace;
   loginGraceMs: number;
   rekeyBytes: number;
+  rekeyMs: number;
   log: Log;
   /** The connection no longer counts as unauthenticated: it is let in, or gone and its refusal told. */
   settled(): void;
@@ -55,6 +56,7 @@ export class Connection {
       offer: options.offer,
       ident: options.ident,
       rekeyBytes: options.rekeyBytes,
+      rekeyMs: options.rekeyMs,
       events: {
         ready: () => this.#log.debug({ ident: this.#transport.clientIdent }, 'key exchange done'),
         packet: (type, payload) => this.#packet(type, payload),

@@ -11,11 +11,11 @@ import { Fault } from '../base/errors.js';
 import { fingerprint } from './public-key.js';
 
 export interface HostKeys {
-  /** Private keys in OpenSSH's format: ed25519 first, then ecdsa for clients that lack it. */
+  /** Private keys in OpenSSH's format, best first: by default ed25519, then ecdsa for clients that lack it. */
   privateKeys: readonly string[];
-  /** SHA256:… of the ed25519 key. */
+  /** SHA256:… of the first key. */
   fingerprint: string;
-  /** The ed25519 key in a public key file's form: "ssh-ed25519 AAAA…". */
+  /** The first key in a public key file's form: "ssh-ed25519 AAAA…". */
   publicKey: string;
 }
 
@@ -41,10 +41,11 @@ export async function loadHostKeys(folder: string = stateFolder()): Promise<Host
   return { privateKeys, ...describe(first) };
 }
 
-/** One key in a file that the operator chose, of any type; an ed25519 key is made there when it is missing. */
-export async function loadHostKeyFile(path: string): Promise<HostKeys> {
-  const key = await readOrMake(path, 'ed25519');
-  return { privateKeys: [key], ...describe(parse(key, path)) };
+/** Keys in files that the operator chose, of any type, best first; ed25519 keys are made where they are missing. */
+export async function loadHostKeyFiles(paths: readonly string[]): Promise<HostKeys> {
+  const privateKeys: string[] = [];
+  for (const path of paths) privateKeys.push(await readOrMake(path, 'ed25519'));
+  return { privateKeys, ...describe(parse(privateKeys[0] ?? '', paths[0] ?? '')) };
 }
 
 /** The line for a known_hosts file; ports other than 22 are written as [host]:port. */

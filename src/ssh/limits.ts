@@ -17,6 +17,9 @@ export const MAX_WAITING_AUTH = 16;
 /** And their bytes together: a stranger's packets are not kept by the megabyte. */
 export const MAX_WAITING_AUTH_BYTES = 64 * 1024;
 
+/** Longest banner in bytes; a longer one is not shown (sshd: 1 MiB, but a packet holds 256 kB). */
+export const MAX_BANNER_BYTES = 128 * 1024;
+
 /** Requests of one connection in all, those that are no attempt (questions about keys, prompts) included. */
 export const MAX_AUTH_REQUESTS = 256;
 /** Longest user name and password in bytes; with every byte escaped they still fit one tunnel frame. */

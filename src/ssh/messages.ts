@@ -84,7 +84,7 @@ export const message = {
 
   authFailure: (methods: readonly string[]): Buffer =>
     pack({ byte: MSG.USERAUTH_FAILURE }, { string: methods.join(',') }, { bool: false }),
-  authBanner: (text: string): Buffer =>
+  authBanner: (text: Buffer): Buffer =>
     pack({ byte: MSG.USERAUTH_BANNER }, { string: text }, { string: '' }),
   authKeyOk: (algorithm: string, blob: Buffer): Buffer =>
     pack({ byte: MSG.USERAUTH_PK_OK }, { string: algorithm }, { string: blob }),

@@ -26,6 +26,8 @@ export interface SshPolicy {
   permitOpen: readonly (readonly Endpoint[])[];
   /** PermitListen: the same for the address that -R asks for. */
   permitListen: readonly (readonly Endpoint[])[];
+  /** Banner: what is shown before the login. Asked at each login; undefined is none. */
+  banner: () => Promise<Buffer | undefined>;
   /** Offer public key authentication. */
   publicKeys: boolean;
   /** Offer password and keyboard-interactive authentication. */
@@ -43,6 +45,7 @@ export const DEFAULT_POLICY: SshPolicy = {
   setEnv: {},
   permitOpen: [],
   permitListen: [],
+  banner: async () => undefined,
   publicKeys: true,
   passwords: true,
 };

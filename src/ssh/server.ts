@@ -29,15 +29,17 @@ export interface SshServerOptions {
   log: Log;
   policy?: Partial<SshPolicy>;
   /** LoginGraceTime in milliseconds; default 120 s. */
-  loginGraceMs?: number;
+  loginGraceMs?: number | undefined;
   /** Connections that have not authenticated yet (MaxStartups); default 64. */
-  maxUnauthenticated?: number;
+  maxUnauthenticated?: number | undefined;
   /** Connections in all; default 1024. */
   maxConnections?: number;
   /** Delay of a connection's first refused password in milliseconds, doubled each time; default 250. */
   authDelayMs?: number;
-  /** New keys after this many bytes; default 1 GiB. */
-  rekeyBytes?: number;
+  /** New keys after this many bytes (RekeyLimit); default 1 GiB. */
+  rekeyBytes?: number | undefined;
+  /** And after this time in milliseconds, whether anything is sent or not; default one hour. */
+  rekeyMs?: number | undefined;
   /** false leaves out ssh2's compiled ciphers, as on a machine where they could not be built. */
   nativeCiphers?: boolean;
 }
@@ -119,6 +121,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
       ident: SSH_IDENT,
       loginGraceMs: options.loginGraceMs ?? limits.LOGIN_GRACE_MS,
       rekeyBytes: options.rekeyBytes ?? limits.REKEY_BYTES,
+      rekeyMs: options.rekeyMs ?? limits.REKEY_MS,
       settled: () => {
         if (!settled) unauthenticated -= 1;
         settled = true;

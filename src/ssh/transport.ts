@@ -27,7 +27,9 @@ export interface TransportOptions {
   hostKeys: Record<string, HostKey>;
   offer: object;
   ident: string;
+  /** New keys after so many bytes, or after so long. */
   rekeyBytes: number;
+  rekeyMs: number;
   events: TransportEvents;
 }
 
@@ -37,11 +39,13 @@ export class Transport {
   readonly #events: TransportEvents;
   readonly #protocol: Ssh2Protocol;
   readonly #rekeyBytes: number;
+  readonly #rekeyMs: number;
   #identLine: Buffer | undefined = Buffer.alloc(0);
   #exchanges = 0;
   #bytesSinceKeys = 0;
   #keysAt = performance.now();
   #kexDeadline: NodeJS.Timeout | undefined;
+  #renewal: NodeJS.Timeout | undefined;
   #authenticated = false;
   #closed = false;
   #corked = false;
@@ -52,6 +56,7 @@ export class Transport {
     this.#socket = options.socket;
     this.#events = options.events;
     this.#rekeyBytes = options.rekeyBytes;
+    this.#rekeyMs = options.rekeyMs;
     this.#protocol = options.core.createProtocol({
       server: true,
       hostKeys: options.hostKeys,
@@ -245,6 +250,8 @@ export class Transport {
     this.#bytesSinceKeys = 0;
     this.#keysAt = performance.now();
     this.#exchanges += 1;
+    clearTimeout(this.#renewal);
+    this.#renewal = setTimeout(() => this.#renewKeys(), this.#rekeyMs).unref();
     if (this.#exchanges === 1) this.#events.ready();
     this.#events.writable();
   }
@@ -252,8 +259,12 @@ export class Transport {
   /** ssh2 never renews keys of its own accord. */
   #count(bytes: number): void {
     this.#bytesSinceKeys += bytes;
-    if (this.#exchanges === 0 || this.#protocol._kexinit !== undefined) return;
-    if (this.#bytesSinceKeys < this.#rekeyBytes && performance.now() - this.#keysAt < limits.REKEY_MS) return;
+    if (this.#bytesSinceKeys >= this.#rekeyBytes || performance.now() - this.#keysAt >= this.#rekeyMs) this.#renewKeys();
+  }
+
+  /** As in sshd, not before the client is let in: until then a stranger would be worked for. */
+  #renewKeys(): void {
+    if (this.#closed || !this.#authenticated || this.#protocol._kexinit !== undefined) return;
     this.#armKexDeadline();
     this.#protocol.rekey();
   }
@@ -309,6 +320,7 @@ export class Transport {
     if (this.#closed) return;
     this.#closed = true;
     clearTimeout(this.#kexDeadline);
+    clearTimeout(this.#renewal);
     this.#protocol.cleanup();
     const socket = this.#socket;
     socket.removeAllListeners('data');

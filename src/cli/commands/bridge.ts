@@ -7,7 +7,8 @@ import { knownHostsLine } from '../known-hosts.js';
 import { listenAddress, option, withCommonOptions, type CommonOptions } from '../option.js';
 import { checked, readSecretCommand, readSecretFile } from '../secrets.js';
 import { serve } from '../serve.js';
-import { checkListen, serverSettings, tunnelSettings, withServerOptions, withTunnelOptions, type ServerOptions, type TunnelOptions } from '../shared-options.js';
+import { serverSettings, withServerOptions, type ServerOptions } from '../server-options.js';
+import { checkListen, tunnelSettings, withTunnelOptions, type TunnelOptions } from '../shared-options.js';
 
 interface BridgeOptions extends CommonOptions, TunnelOptions, ServerOptions {
   listen: Address;

@@ -9,7 +9,8 @@ import { knownHostsLine } from '../known-hosts.js';
 import { listenAddress, option, wholeNumber, withCommonOptions, type CommonOptions } from '../option.js';
 import { readSecretFile } from '../secrets.js';
 import { serve } from '../serve.js';
-import { checkListen, serverSettings, withServerOptions, type ServerOptions } from '../shared-options.js';
+import { serverSettings, withServerOptions, type ServerOptions } from '../server-options.js';
+import { checkListen } from '../shared-options.js';
 import { MAX_SEED } from './device.js';
 
 interface DemoOptions extends CommonOptions, ServerOptions {
