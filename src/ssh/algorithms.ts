@@ -1,8 +1,8 @@
 /**
  * What we offer in the key exchange: OpenSSH 9's own default lists as far as ssh2 has them. Left out on
- * purpose: diffie-hellman-group-exchange (its server side fails in ssh2), SHA-1, CBC, and immediate
- * `zlib` (compression of unauthenticated input).
+ * purpose: SHA-1, CBC, and immediate `zlib` (compression of unauthenticated input).
  */
+import { GROUP_EXCHANGE_KEX } from './group-exchange.js';
 import { HYBRID_KEX } from './hybrid-kex.js';
 
 export const KEX_ALGORITHMS: readonly string[] = [
@@ -12,6 +12,7 @@ export const KEX_ALGORITHMS: readonly string[] = [
   'ecdh-sha2-nistp256',
   'ecdh-sha2-nistp384',
   'ecdh-sha2-nistp521',
+  GROUP_EXCHANGE_KEX,
   'diffie-hellman-group16-sha512',
   'diffie-hellman-group18-sha512',
   'diffie-hellman-group14-sha256',

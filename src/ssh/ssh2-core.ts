@@ -12,6 +12,7 @@ import { createRequire } from 'node:module';
 import { dirname, resolve, sep } from 'node:path';
 import { compileFunction } from 'node:vm';
 import { Fault } from '../base/errors.js';
+import { groupExchangeClass } from './group-exchange.js';
 import { HYBRID_KEX, hybridExchangeClass } from './hybrid-kex.js';
 
 /** OpenSSH's own PACKET_MAX_SIZE: an exec request may carry a command of 128 kB and more. */
@@ -42,6 +43,18 @@ export const EDITS: readonly Edit[] = [
     find: "        case 'curve25519-sha256':\n",
     replace: `        case '${HYBRID_KEX}':\n          return new (require('iotda-ssh:hybrid-kex')(KeyExchange))(...args);\n        case 'curve25519-sha256':\n`,
     why: 'The library has no post-quantum key exchange; OpenSSH 10 warns at each connection without one.',
+  },
+  {
+    file: 'kex.js',
+    find: "return new DHGroupExchange('sha256', ...args);",
+    replace: "return new (require('iotda-ssh:group-exchange')(DHGroupExchange, KeyExchange))('sha256', ...args);",
+    why: 'The library can be the client of a group exchange only.',
+  },
+  {
+    file: 'kex.js',
+    find: 'packet[p] = MESSAGE.KEXDH_REPLY;',
+    replace: "packet[p] = this.type === 'groupex' ? MESSAGE.KEXDH_GEX_REPLY : MESSAGE.KEXDH_REPLY;",
+    why: 'The answer of a group exchange has a number of its own (RFC 4419 section 5).',
   },
   {
     file: 'kex.js',
@@ -168,6 +181,7 @@ function privateLoader(nativeCiphers: boolean): (file: string) => unknown {
     const outside = createRequire(path);
     const requireInside = (id: string): unknown => {
       if (id === 'iotda-ssh:hybrid-kex') return hybridExchangeClass;
+      if (id === 'iotda-ssh:group-exchange') return groupExchangeClass;
       if (id.endsWith('.node') && !nativeCiphers) throw new Error('native ciphers are switched off');
       const target = id.startsWith('.') ? outside.resolve(id) : id;
       return dirname(target) === folder && target.endsWith('.js') ? load(target) : outside(id);
