@@ -3,10 +3,10 @@
  * purpose: SHA-1, CBC, and immediate `zlib` (compression of unauthenticated input).
  */
 import { GROUP_EXCHANGE_KEX } from './group-exchange.js';
-import { HYBRID_KEX } from './hybrid-kex.js';
+import { HYBRIDS } from './hybrid-kex.js';
 
 export const KEX_ALGORITHMS: readonly string[] = [
-  HYBRID_KEX,
+  ...HYBRIDS.keys(),
   'curve25519-sha256',
   'curve25519-sha256@libssh.org',
   'ecdh-sha2-nistp256',

@@ -13,7 +13,7 @@ import { dirname, resolve, sep } from 'node:path';
 import { compileFunction } from 'node:vm';
 import { Fault } from '../base/errors.js';
 import { groupExchangeClass } from './group-exchange.js';
-import { HYBRID_KEX, hybridExchangeClass } from './hybrid-kex.js';
+import { HYBRIDS, hybridExchangeClass } from './hybrid-kex.js';
 
 /** OpenSSH's own PACKET_MAX_SIZE: an exec request may carry a command of 128 kB and more. */
 export const MAX_PACKET_BYTES = 256 * 1024;
@@ -41,7 +41,7 @@ export const EDITS: readonly Edit[] = [
   {
     file: 'kex.js',
     find: "        case 'curve25519-sha256':\n",
-    replace: `        case '${HYBRID_KEX}':\n          return new (require('iotda-ssh:hybrid-kex')(KeyExchange))(...args);\n        case 'curve25519-sha256':\n`,
+    replace: `${[...HYBRIDS.keys()].map((name) => `        case '${name}':\n`).join('')}          return new (require('iotda-ssh:hybrid-kex')(KeyExchange, kexType))(...args);\n        case 'curve25519-sha256':\n`,
     why: 'The library has no post-quantum key exchange; OpenSSH 10 warns at each connection without one.',
   },
   {
@@ -75,6 +75,8 @@ export interface HostKey {
   readonly type: string;
   getPublicSSH(): Buffer;
   getPrivatePEM(): string | null;
+  /** In ASN.1 for ECDSA; see convertSignature. */
+  sign(data: Buffer, hash?: string): Buffer | Error;
 }
 
 /** The members of ssh2's Protocol instances that transport.ts touches. */
@@ -133,6 +135,8 @@ export interface Ssh2Core {
   createProtocol(config: ProtocolConfig): Ssh2Protocol;
   createOffer(offer: AlgorithmOffer): object;
   parsePrivateKey(text: string): HostKey | Error;
+  /** A signature in SSH's form; undefined when the key cannot sign. */
+  sign(key: HostKey, data: Buffer, hash: string | undefined): Buffer | undefined;
   onKexInit(protocol: Ssh2Protocol, payload: Buffer): unknown;
   sendPacket(protocol: Ssh2Protocol, packet: Buffer, evenDuringKeyExchange?: boolean): void;
 }
@@ -147,7 +151,7 @@ export function loadSsh2(options: { nativeCiphers?: boolean } = {}): Ssh2Core {
   };
   const keys = load('keyParser.js') as { parseKey(text: string): HostKey | HostKey[] | Error };
   const Protocol = load('Protocol.js') as new (config: ProtocolConfig) => Ssh2Protocol;
-  const utils = load('utils.js') as { sendPacket: Ssh2Core['sendPacket'] };
+  const utils = load('utils.js') as { sendPacket: Ssh2Core['sendPacket']; convertSignature(signature: Buffer, type: string): Buffer | false };
   const onKexInit = kex.HANDLERS[20];
   if (onKexInit === undefined) throw new Fault('INTERNAL', 'ssh2 has no KEXINIT handler: its version is not the one this program was made for.');
   return {
@@ -164,9 +168,21 @@ export function loadSsh2(options: { nativeCiphers?: boolean } = {}): Ssh2Core {
       if (!(key instanceof Error) && key.getPrivatePEM() === null) return new Error('it holds a public key');
       return key;
     },
+    sign: (key, data, hash) => {
+      const made = key.sign(data, hash);
+      const signature = made instanceof Error ? false : utils.convertSignature(made, key.type);
+      return signature === false ? undefined : signature;
+    },
     onKexInit,
     sendPacket: utils.sendPacket,
   };
+}
+
+/** The class for a name that the edit above lets through. */
+function hybridExchangeFor(Base: Parameters<typeof hybridExchangeClass>[0], name: string): ReturnType<typeof hybridExchangeClass> {
+  const hybrid = HYBRIDS.get(name);
+  if (hybrid === undefined) throw new Fault('INTERNAL', `There is no key exchange ${name}.`);
+  return hybridExchangeClass(Base, hybrid);
 }
 
 function privateLoader(nativeCiphers: boolean): (file: string) => unknown {
@@ -180,7 +196,7 @@ function privateLoader(nativeCiphers: boolean): (file: string) => unknown {
     loaded.set(path, module);
     const outside = createRequire(path);
     const requireInside = (id: string): unknown => {
-      if (id === 'iotda-ssh:hybrid-kex') return hybridExchangeClass;
+      if (id === 'iotda-ssh:hybrid-kex') return hybridExchangeFor;
       if (id === 'iotda-ssh:group-exchange') return groupExchangeClass;
       if (id.endsWith('.node') && !nativeCiphers) throw new Error('native ciphers are switched off');
       const target = id.startsWith('.') ? outside.resolve(id) : id;

@@ -16,7 +16,7 @@ for c in $(ssh -Q cipher | grep -E 'ctr|gcm|chacha'); do
     set --
   done
 done
-for k in curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521 diffie-hellman-group-exchange-sha256 diffie-hellman-group14-sha256 diffie-hellman-group16-sha512; do
+for k in curve25519-sha256 curve25519-sha256@libssh.org ecdh-sha2-nistp256 ecdh-sha2-nistp384 ecdh-sha2-nistp521 diffie-hellman-group-exchange-sha256 sntrup761x25519-sha512@openssh.com diffie-hellman-group14-sha256 diffie-hellman-group16-sha512; do
   echo "$k $(ssh -o KexAlgorithms=$k dev echo ok 2>&1)"
 done
 

@@ -1,7 +1,10 @@
 import { createHash, createPublicKey, diffieHellman, generateKeyPairSync } from 'node:crypto';
 import { ml_kem768 as mlKem768 } from '@noble/post-quantum/ml-kem.js';
 import { describe, expect, it } from 'vitest';
-import { answerHybrid, hybridExchangeClass } from '../../../src/ssh/hybrid-kex.js';
+import { answerHybrid as answer, hybridExchangeClass, HYBRIDS, type Hybrid } from '../../../src/ssh/hybrid-kex.js';
+
+const MLKEM = HYBRIDS.get('mlkem768x25519-sha256') as Hybrid;
+const answerHybrid = (init: Buffer) => answer(MLKEM, init);
 
 function client() {
   const kem = mlKem768.keygen();
@@ -37,7 +40,7 @@ describe('the post-quantum key exchange', () => {
     const bad = spoil(client().init);
     expect(() => answerHybrid(bad)).toThrow();
     class Base { type = ''; hashName = ''; }
-    const exchange = new (hybridExchangeClass(Base))() as unknown as { computeSecret(init: Buffer): unknown };
+    const exchange = new (hybridExchangeClass(Base, MLKEM))() as unknown as { computeSecret(init: Buffer): unknown };
     expect(exchange.computeSecret(bad)).toBeInstanceOf(Error);
   });
 });
