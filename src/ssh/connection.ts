@@ -8,6 +8,7 @@ import { DeferredDevice } from './deferred-device.js';
 import { RemoteForwards } from './forward-remote.js';
 import type { Gateway, Lease } from './gateway.js';
 import { GlobalRequests } from './global-requests.js';
+import { announceHostKeys, proveHostKeys } from './host-key-proof.js';
 import { limitedPolicy, type KeyLimits } from './key-options.js';
 import { DISCONNECT, MSG } from './messages.js';
 import type { SshPolicy } from './policy.js';
@@ -137,8 +138,19 @@ export class Connection {
         started: (what) => this.#log.debug({ what }, 'session started'),
       },
     });
-    const requests = new GlobalRequests((payload) => this.#transport.send(payload), forwards, () => channels.noMoreSessions());
+    const { core } = this.#options;
+    // An RSA key is in the table once for each of its algorithms.
+    const keys = [...new Set(Object.values(this.#options.hostKeys))];
+    const requests = new GlobalRequests({
+      send: (payload) => this.#transport.send(payload),
+      forwards,
+      noMoreSessions: () => channels.noMoreSessions(),
+      proveHostKeys: (body) => proveHostKeys(body, {
+        keys, sessionId: this.#transport.sessionId, negotiated: this.#transport.hostKeyAlgorithm, sign: (key, data, hash) => core.sign(key, data, hash),
+      }),
+    });
     this.#service = { channels, requests, forwards };
+    this.#transport.send(announceHostKeys(keys));
     this.#options.settled();
   }
 

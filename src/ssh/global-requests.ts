@@ -1,11 +1,13 @@
 /** Global requests (RFC 4254 section 4): answered strictly in the order in which they came. */
 import { Fault } from '../base/errors.js';
+import { PROOF_REQUEST } from './host-key-proof.js';
 import { MAX_WAITING_REQUESTS } from './limits.js';
 import { message } from './messages.js';
 import type { ListenAnswer, RemoteForwards } from './forward-remote.js';
-import type { WireReader } from './wire.js';
+import { pack, type WireReader } from './wire.js';
 
-type Answer = { granted: boolean; port?: number };
+/** `body` is what the answer says beyond yes. */
+type Answer = { granted: boolean; body?: Buffer };
 
 const YES: Answer = { granted: true };
 const NO: Answer = { granted: false };
@@ -14,13 +16,15 @@ export class GlobalRequests {
   readonly #send: (payload: Buffer) => void;
   readonly #forwards: RemoteForwards;
   readonly #noMoreSessions: () => void;
+  readonly #proveHostKeys: (body: WireReader) => Buffer | undefined;
   readonly #waiting: { answer: Answer | undefined }[] = [];
   #open = 0;
 
-  constructor(send: (payload: Buffer) => void, forwards: RemoteForwards, noMoreSessions: () => void) {
-    this.#send = send;
-    this.#forwards = forwards;
-    this.#noMoreSessions = noMoreSessions;
+  constructor(options: { send(payload: Buffer): void; forwards: RemoteForwards; noMoreSessions(): void; proveHostKeys(body: WireReader): Buffer | undefined }) {
+    this.#send = options.send;
+    this.#forwards = options.forwards;
+    this.#noMoreSessions = options.noMoreSessions;
+    this.#proveHostKeys = options.proveHostKeys;
   }
 
   /** `body` stands behind the request's name. */
@@ -69,6 +73,10 @@ export class GlobalRequests {
       case 'no-more-sessions@openssh.com':
         this.#noMoreSessions();
         return YES;
+      case PROOF_REQUEST: {
+        const proofs = this.#proveHostKeys(body);
+        return proofs === undefined ? NO : { granted: true, body: proofs };
+      }
       default:
         // keepalive@openssh.com among them: the failure is the sign of life that the client wants.
         return NO;
@@ -83,11 +91,11 @@ export class GlobalRequests {
   }
 
   #reply(answer: Answer): void {
-    this.#send(answer.granted ? message.requestSuccess(answer.port) : message.requestFailure());
+    this.#send(answer.granted ? message.requestSuccess(answer.body) : message.requestFailure());
   }
 }
 
 function asAnswer(answer: ListenAnswer, tellPort: boolean): Answer {
   if (answer === undefined) return NO;
-  return tellPort && answer.port !== undefined ? { granted: true, port: answer.port } : YES;
+  return tellPort && answer.port !== undefined ? { granted: true, body: pack({ uint32: answer.port }) } : YES;
 }

@@ -95,10 +95,7 @@ export const message = {
       { uint32: 1 }, { string: prompt }, { bool: false },
     ),
 
-  requestSuccess: (port?: number): Buffer =>
-    port === undefined
-      ? pack({ byte: MSG.REQUEST_SUCCESS })
-      : pack({ byte: MSG.REQUEST_SUCCESS }, { uint32: port }),
+  requestSuccess: (answer: Buffer = Buffer.alloc(0)): Buffer => pack({ byte: MSG.REQUEST_SUCCESS }, { raw: answer }),
   requestFailure: (): Buffer => pack({ byte: MSG.REQUEST_FAILURE }),
 
   channelOpen: (type: string, local: number, window: number, maxPacket: number, rest: Buffer): Buffer =>

@@ -86,6 +86,11 @@ export class Transport {
     return this.#protocol._kex?.sessionID ?? Buffer.alloc(0);
   }
 
+  /** Signature algorithm of the host key in the key exchange. */
+  get hostKeyAlgorithm(): string {
+    return this.#protocol._kex?.negotiated.serverHostKey ?? '';
+  }
+
   get isClosed(): boolean {
     return this.#closed;
   }

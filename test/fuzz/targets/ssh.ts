@@ -147,7 +147,7 @@ export const channels: Target = {
       port, device: deferred, policy: DEFAULT_POLICY, log: silentLog(),
       session: { device: deferred, policy: DEFAULT_POLICY, refused, connectionEnv: {}, requestAgent: () => forwards.requestAgent(), agentSocket: () => forwards.agentSocket(), started: () => undefined },
     });
-    const requests = new GlobalRequests(() => { packetsSent += 1; }, forwards, () => all.noMoreSessions());
+    const requests = new GlobalRequests({ send: () => { packetsSent += 1; }, forwards, noMoreSessions: () => all.noMoreSessions(), proveHostKeys: () => undefined });
     const list = packets(input);
     for (const packet of list) {
       const type = packet[0] ?? 0;
