@@ -39,3 +39,11 @@ export const DEBIAN_PACKAGES = [
   ['libcjson-dev', '/usr/include/cjson/cJSON.h'],
   ['libssl-dev', '/usr/include/openssl/ssl.h'],
 ];
+
+/** What `npm run test:suites` needs besides. */
+export const SUITE_PACKAGES = [
+  ['openssh-tests', '/usr/lib/openssh/regress/test-exec.sh'],
+  ['inetutils-telnet', '/usr/bin/telnet'],
+  ['iproute2', '/usr/bin/ip'],
+  ['python3-twisted', '/usr/bin/conch3'],
+];

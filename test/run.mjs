@@ -9,11 +9,12 @@ checkNode();
 
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { ensureBuilt, ensurePackages, PrepareError, ROOT } from '../bin/lib/prepare.mjs';
 import { DEBIAN_PACKAGES } from './debian-packages.mjs';
+import { installMissing } from './support/install.mjs';
 
 /** The whole run, in milliseconds; what still runs then is killed and counts as a failure. */
 const DEADLINE_MS = 24 * 60_000;
@@ -66,31 +67,6 @@ function run(file, args, env = {}) {
   });
 }
 
-async function installDebianPackages() {
-  const missing = DEBIAN_PACKAGES.filter(([, file]) => !existsSync(file)).map(([name]) => name);
-  if (missing.length === 0) return;
-  say(`installing ${missing.join(' ')}`);
-  const byHand = `install them by hand: apt-get install ${missing.join(' ')}`;
-  if (!existsSync('/usr/bin/apt-get')) giveUp(`The tests need these Debian packages (or their like), and there is no apt-get: ${byHand}`);
-  const asRoot = process.getuid() === 0 ? [] : ['sudo', '-n'];
-  // Servers among them must not start on their own: the tests start private ones.
-  const policy = '/usr/sbin/policy-rc.d';
-  const ownPolicy = process.getuid() === 0 && !existsSync(policy);
-  if (ownPolicy) {
-    writeFileSync(policy, '#!/bin/sh\nexit 101\n');
-    chmodSync(policy, 0o755);
-  }
-  try {
-    for (const args of [['update', '-qq'], ['install', '-y', '-qq', '--no-install-recommends', ...missing]]) {
-      const [file, ...rest] = [...asRoot, 'env', 'DEBIAN_FRONTEND=noninteractive', 'apt-get', ...args];
-      const code = await run(file, rest);
-      if (code !== 0) giveUp(`apt-get ${args[0]} failed (exit code ${code}); it needs root or passwordless sudo, and Debian's packages. Otherwise ${byHand}`);
-    }
-  } finally {
-    if (ownPolicy) rmSync(policy, { force: true });
-  }
-}
-
 /**
  * Ends what the tests have left running (each process inherits the mark) and says what it was. A
  * test that leaves something behind is a fault of the test or of the program.
@@ -111,7 +87,8 @@ function endLeftovers(mark) {
 
 async function main() {
   if (process.platform !== 'linux') giveUp('The tests start sshd and make users as on Linux; run them there.');
-  await installDebianPackages();
+  const wrong = installMissing(DEBIAN_PACKAGES, say);
+  if (wrong !== undefined) giveUp(wrong);
   try {
     ensurePackages(say);
     ensureBuilt(say);
