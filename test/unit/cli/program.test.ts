@@ -20,7 +20,8 @@ const SPELLINGS: Record<string, string> = {
   demo: '--listen --password-file --ready-file --profile --tier --log-level --log-format',
   bridge:
     '--tunnel-uri --token-file --listen --ready-file --ca --insecure --tier --authorized-keys --device-user --device-password-file ' +
-    '--device-password-command --linger --grace --accept-env --host-key --allow-remote-listen --token --log-level --log-format',
+    '--device-password-command --linger --grace --accept-env --host-key --allow-remote-listen --token --log-level --log-format ' +
+    '--set-env --banner --force-command --permit-open --permit-listen --permit-tty --rekey-limit --login-grace --max-startups',
   relay: '--listen --tunnels --tls-cert --tls-key --delay --ready-file --log-level --log-format',
   device: '--tunnel-uri --token-file --sshd --local --password-file --profile --seed --fault --log-level --log-format',
 };
@@ -58,6 +59,14 @@ describe('a bad command line ends with one sentence', () => {
     [['bridge', '--tunnel-uri', 'https://x'], 'wss://'],
     [['bridge', '--linger', '-1'], 'whole number of seconds'],
     [['bridge', '--grace', '1e9'], 'whole number of seconds'],
+    [['bridge', '--permit-open', '22'], '22 is not HOST:PORT'],
+    [['bridge', '--permit-listen', 'a:b'], 'a:b is not [HOST:]PORT'],
+    [['bridge', '--set-env', 'A'], 'It is NAME=VALUE'],
+    [['bridge', '--force-command', 'internal-sftp -R'], 'internal-sftp takes no options'],
+    [['bridge', '--rekey-limit', '8'], 'from 16 to 4G'],
+    [['bridge', '--rekey-limit', '5G'], 'from 16 to 4G'],
+    [['bridge', '--rekey-limit', '1G,0'], 'from 16 to 4G'],
+    [['bridge', '--max-startups', '0'], 'whole number of clients'],
     [['relay', '--listen', ':0'], "required option '--tunnels <file>' not specified"],
     [['device', '--sshd', 'localhost:0'], 'Port 0 cannot be connected to'],
     [['dmeo'], 'Did you mean demo?'],

@@ -89,3 +89,55 @@ describe('forwarding', () => {
     expect(harness.gateway.device.listeners).toEqual([]);
   });
 });
+
+describe('the banner', () => {
+  const shown = async (banner: SshPolicy['banner']): Promise<string[]> => {
+    harness = await startHarness({ policy: { banner } });
+    const texts: string[] = [];
+    const client = new ssh2.Client();
+    client.on('banner', (text) => texts.push(text));
+    await new Promise((resolve, reject) => {
+      client.on('ready', () => resolve(undefined)).on('error', reject);
+      client.connect({ host: '127.0.0.1', port: harness.server.port, username: 'tester', password: 'right' });
+    });
+    client.destroy();
+    return texts;
+  };
+
+  it('is shown once, before the login', async () => {
+    expect(await shown(async () => Buffer.from('Authorised use only.\n'))).toEqual(['Authorised use only.\n']);
+  });
+
+  it('that cannot be read is none, and keeps nobody out', async () => {
+    expect(await shown(() => Promise.reject(new Error('gone')))).toEqual([]);
+  });
+});
+
+describe('keys', () => {
+  it('are renewed by time although nothing is sent, once the client is let in', async () => {
+    harness = await startHarness({ rekeyMs: 50 });
+    const connected = await harness.connect();
+    let renewals = 0;
+    connected.on('handshake', () => { renewals += 1; });
+    await expect.poll(() => renewals, { timeout: 10_000 }).toBeGreaterThan(1);
+  });
+
+  it('are not renewed for a client that has not said who it is', async () => {
+    harness = await startHarness({ rekeyMs: 20 });
+    let handshakes = 0;
+    let tries = 0;
+    const client = new ssh2.Client();
+    client.on('handshake', () => { handshakes += 1; }).on('error', () => undefined);
+    // Each try is a round trip, and the last is no answer at all.
+    const done = new Promise<void>((resolve) => client.once('close', () => resolve()));
+    client.connect({
+      host: '127.0.0.1', port: harness.server.port, username: 'tester',
+      authHandler: (_left: unknown, _partial: unknown, next: (method: unknown) => void) => {
+        tries += 1;
+        setTimeout(() => next(tries < 4 ? { type: 'password', username: 'tester', password: 'wrong' } : false), 50);
+      },
+    } as unknown as ssh2.ConnectConfig);
+    await done;
+    expect([tries, handshakes]).toEqual([4, 1]);
+  });
+});
