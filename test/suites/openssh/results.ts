@@ -34,6 +34,11 @@ export function knownFailure({ script, strongOnly }: Row, side: SideName): strin
   return script.fails ?? all ?? (side === 'sh' ? script.failsOnSh : undefined);
 }
 
+/** Whether a row is run on a side at all. */
+export function isRun({ script }: Row, side: SideName): boolean {
+  return side !== 'sh' || script.notOnSh === undefined;
+}
+
 /** Keeps these outcomes beside the others, and writes the table anew. */
 export async function keepResults(outcomes: ReadonlyMap<Row, Partial<Record<SideName, Outcome>>>): Promise<void> {
   const kept = JSON.parse(await readFile(KEPT, 'utf8').catch(() => '{}')) as Results;
@@ -49,14 +54,16 @@ export async function keepResults(outcomes: ReadonlyMap<Row, Partial<Record<Side
 
 function table(results: Results): string {
   const cell = (row: Row, side: SideName): string => {
+    if (!isRun(row, side)) return 'not run';
     const found = results[rowName(row)]?.[side];
-    return found === undefined ? 'not run' : `${found.result}`;
+    return found === undefined ? 'not run' : found.result;
   };
   const passed = (side: SideName, rows: readonly Row[]): number => rows.filter((row) => cell(row, side) === 'pass').length;
   const asked = ROWS.filter((row) => row.script.algorithms !== true || row.strongOnly);
   const reason = (row: Row): string => {
-    const reasons = [knownFailure(row, 'python'), row.script.fails === undefined && knownFailure(row, 'python') === undefined ? knownFailure(row, 'sh') : undefined];
-    return reasons.filter((text) => text !== undefined).join('; ');
+    const both = knownFailure(row, 'python');
+    const sh = row.script.notOnSh ?? (both === undefined ? knownFailure(row, 'sh') : undefined);
+    return [both, sh === undefined ? undefined : `sh: ${sh}`].filter((text) => text !== undefined).join('; ');
   };
   const line = (...cells: string[]): string => `| ${cells.join(' | ')} |`;
   const rest = SCRIPTS.filter((script) => script.notApplicable !== undefined);
