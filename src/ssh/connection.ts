@@ -19,7 +19,10 @@ import { WireReader } from './wire.js';
 export interface ConnectionOptions {
   socket: Socket;
   core: Ssh2Core;
+  /** By signature algorithm: what the key exchange uses. */
   hostKeys: Record<string, HostKey>;
+  /** All of them, those that only wait for their turn included. */
+  allHostKeys: readonly HostKey[];
   offer: object;
   ident: string;
   gateway: Gateway;
@@ -138,9 +141,7 @@ export class Connection {
         started: (what) => this.#log.debug({ what }, 'session started'),
       },
     });
-    const { core } = this.#options;
-    // An RSA key is in the table once for each of its algorithms.
-    const keys = [...new Set(Object.values(this.#options.hostKeys))];
+    const { core, allHostKeys: keys } = this.#options;
     const requests = new GlobalRequests({
       send: (payload) => this.#transport.send(payload),
       forwards,

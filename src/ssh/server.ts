@@ -117,7 +117,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     unauthenticated += 1;
     let settled = false;
     const client: Connection = new Connection({
-      socket, core, hostKeys, offer, gateway, policy, pace, log,
+      socket, core, hostKeys, allHostKeys: keys, offer, gateway, policy, pace, log,
       ident: SSH_IDENT,
       loginGraceMs: options.loginGraceMs ?? limits.LOGIN_GRACE_MS,
       rekeyBytes: options.rekeyBytes ?? limits.REKEY_BYTES,

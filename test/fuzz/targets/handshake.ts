@@ -71,7 +71,7 @@ export const handshake: Target = {
     const gateway = new FakeGateway();
     let closed = 0;
     const connection = new Connection({
-      socket: socket as unknown as Socket, core, hostKeys: { 'ssh-ed25519': key }, offer, ident: 'test', gateway,
+      socket: socket as unknown as Socket, core, hostKeys: { 'ssh-ed25519': key }, allHostKeys: [], offer, ident: 'test', gateway,
       policy: DEFAULT_POLICY, pace: new FailurePace(0), loginGraceMs: 1_000_000, rekeyBytes: 1e9, rekeyMs: 1e9, log: silentLog(),
       settled: () => undefined,
       closed: () => { closed += 1; },

@@ -15,7 +15,7 @@ const INSTALLED = '/usr/lib/openssh/regress';
 const SFTP_SERVER = '/usr/lib/openssh/sftp-server';
 
 /** Longest run of one script, in milliseconds: rekey makes about a hundred connections and sleeps. */
-const SCRIPT_MS = 15 * 60_000;
+const SCRIPT_MS = 40 * 60_000;
 /** Lines of a failed script's output that are shown. */
 const SHOWN_LINES = 12;
 const SHOWN_CHARS = 200;

@@ -23,6 +23,8 @@ export interface Script {
 const WEAK = 'the bridge refuses SHA-1, MD5, CBC and UMAC';
 const TOKENS = 'no host keys on security tokens, and no DSA';
 
+const NO_LISTENING = 'no -R: a shell cannot listen for connections';
+
 const noServer = (name: string): Script => ({ name, notApplicable: 'connects to no server' });
 const not = (name: string, notApplicable: string): Script => ({ name, notApplicable });
 const server = (...names: string[]): Script[] => names.map((name) => ({ name }));
@@ -48,7 +50,8 @@ export const SCRIPTS: readonly Script[] = [
   not('sftp-chroot', 'ChrootDirectory of sshd_config'),
   ...server('sftp-cmds', 'sftp-badcmds', 'sftp-batch', 'sftp-glob'),
   not('sftp-perm', "options of the sftp-server program (-R, -p, -P); the protocol's part is in sftp-cmds and sftp"),
-  ...server('sftp-uri', 'reconfigure', 'dynamic-forward', 'forwarding', 'multiplex'),
+  ...server('sftp-uri', 'reconfigure'),
+  ...['dynamic-forward', 'forwarding', 'multiplex'].map((name) => ({ name, failsOnSh: NO_LISTENING })),
   not('reexec', 'copies and removes the sshd binary'),
   ...server('brokenkeys'),
   ...['sshcfgparse', 'cfgparse'].map(noServer),
@@ -65,7 +68,7 @@ export const SCRIPTS: readonly Script[] = [
   not('cert-userkey', 'user certificates'),
   ...server('host-expand'),
   not('keys-command', 'AuthorizedKeysCommand of sshd_config'),
-  ...server('forward-control'),
+  { name: 'forward-control', failsOnSh: NO_LISTENING },
   algorithms('integrity', WEAK),
   noServer('krl'),
   not('multipubkey', 'AuthenticationMethods of sshd_config, user certificates'),

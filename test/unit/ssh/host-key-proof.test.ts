@@ -37,6 +37,15 @@ describe('the server’s host keys', () => {
     client.destroy();
   });
 
+  it('are told with the one that is to replace another of its type', async () => {
+    harness = await startHarness({ hostKeys: [makePrivateKey('ed25519'), makePrivateKey('ed25519')] });
+    const client = new ssh2.Client();
+    const keys = proven(client);
+    client.connect({ host: '127.0.0.1', port: harness.server.port, username: 'tester', password: 'right' });
+    expect(await keys).toEqual(['ssh-ed25519', 'ssh-ed25519']);
+    client.destroy();
+  });
+
   it('are signed for this connection alone, in the form that OpenSSH checks', () => {
     const [ed25519, , rsa] = KEYS.map((key) => key.getPublicSSH());
     const reader = new WireReader(prove([rsa ?? SESSION, ed25519 ?? SESSION], 'rsa-sha2-256') ?? Buffer.alloc(0));
