@@ -63,7 +63,7 @@ function table(results: Results): string {
   const reason = (row: Row): string => {
     const both = knownFailure(row, 'python');
     const sh = row.script.notOnSh ?? (both === undefined ? knownFailure(row, 'sh') : undefined);
-    return [both, sh === undefined ? undefined : `sh: ${sh}`].filter((text) => text !== undefined).join('; ');
+    return [both, sh === undefined ? undefined : `sh: ${sh}`, row.script.seen].filter((text) => text !== undefined).join('; ');
   };
   const line = (...cells: string[]): string => `| ${cells.join(' | ')} |`;
   const rest = SCRIPTS.filter((script) => script.notApplicable !== undefined);

@@ -14,6 +14,8 @@ export interface Script {
   /** The same with all algorithms, and on the sh tier alone. */
   failsWithAll?: string;
   failsOnSh?: string;
+  /** What was seen and is not explained by the script or the bridge's design; shown beside the results. */
+  seen?: string;
   /** Not run on the sh tier, and why. */
   notOnSh?: string;
   /** Cut after this time. */
@@ -36,7 +38,7 @@ export const SCRIPTS: readonly Script[] = [
   fails('proxy-connect', 'wants SSH_CONNECTION to be UNKNOWN, as for sshd on a pipe; the bridge is reached by TCP and says so'),
   not('sshfp-connect', 'needs a domain with SSHFP records and DNSSEC'),
   ...server('connect-privsep', 'connect-uri', 'proto-version', 'proto-mismatch', 'exit-status', 'exit-status-signal', 'envpass', 'transfer', 'banner'),
-  algorithms('rekey'),
+  { name: 'rekey', algorithms: true, seen: 'sh: one of 85 transfers ended by a signal on a machine with a load of 35, not explained yet' },
   { name: 'dhgex', algorithms: true, fails: 'begins with 3des-cbc, which the bridge refuses' },
   ...server('stderr-data', 'stderr-after-eof', 'broken-pipe'),
   algorithms('try-ciphers', WEAK),
@@ -48,7 +50,8 @@ export const SCRIPTS: readonly Script[] = [
   ...server('key-options', 'scp', 'scp3', 'scp-uri'),
   { name: 'sftp', seconds: 3600, notOnSh: 'asks 300,000 times for 5 bytes each: hours, at a round trip through a shell for each' },
   not('sftp-chroot', 'ChrootDirectory of sshd_config'),
-  ...server('sftp-cmds', 'sftp-badcmds', 'sftp-batch', 'sftp-glob'),
+  { name: 'sftp-cmds', seen: 'sh: right as far as it came in 15 minutes on a machine with a load of 35' },
+  ...server('sftp-badcmds', 'sftp-batch', 'sftp-glob'),
   not('sftp-perm', "options of the sftp-server program (-R, -p, -P); the protocol's part is in sftp-cmds and sftp"),
   ...server('sftp-uri', 'reconfigure'),
   ...['dynamic-forward', 'forwarding', 'multiplex'].map((name) => ({ name, failsOnSh: NO_LISTENING })),
