@@ -5,12 +5,14 @@ import type { Carrier } from '../../link/carrier.js';
 import type { Backend, Boot } from '../../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../../mux/device.js';
 import { Account } from './account.js';
-import { ShChannel } from './channel.js';
+import { ShChannel, type Role } from './channel.js';
 import { decodeSegment } from './encoding.js';
 import { parseFacts, type Facts } from './facts.js';
 import { launchItems } from './launch.js';
 import { programLines } from './program.js';
 import { Ledger } from './ledger.js';
+import { planListen } from './listen.js';
+import { ShListener } from './listener.js';
 import { plan, type RunMode } from './requests.js';
 import { RecordScanner } from './scanner.js';
 import { SftpServer } from './sftp-server.js';
@@ -32,6 +34,8 @@ const POLL_MAX_MS = 60_000;
 const BYE_MS = 500;
 /** A socket through nc counts as open when it has not failed for so long after its start. */
 const CONNECT_GRACE_MS = 500;
+const ROLES: Readonly<Record<RunMode, Role>> = { p: 'process', t: 'process', s: 'connection', a: 'connection', l: 'listener' };
+
 /** Share of the grace after which an idle device hears from us. */
 const GRACE_SHARE = 3;
 
@@ -188,18 +192,25 @@ export class ShBackend implements Backend {
       const run = (script: Buffer, own: ChannelEvents): Channel => this.#run(script, 'p', own);
       return new SftpServer(run, events, { blocks: this.#facts?.blocks === true, stat: this.#facts?.all['stat'] === 'yes' });
     }
-    const channel = this.#channel(0, events, 'p');
+    const channel = this.#channel(0, events, 'process');
     queueMicrotask(() => {
       channel.refuse(planned.kind === 'refuse' ? planned.reason : { code: 'connect-failed', message: this.#ended?.message ?? '' });
     });
     return channel;
   }
 
-  listen(_request: ListenRequest, events: ListenerEvents): Listener {
-    queueMicrotask(() => {
-      events.refused({ code: 'unsupported', message: 'This device runs the sh tier, which cannot listen for connections.' });
+  listen(request: ListenRequest, events: ListenerEvents): Listener {
+    const planned = planListen(request, this.#facts?.all ?? {});
+    if (planned.kind === 'refuse') {
+      queueMicrotask(() => {
+        events.refused(planned.reason);
+      });
+      return { close: () => undefined };
+    }
+    return new ShListener(request, events, {
+      run: (own) => this.#run(planned.script, 'l', own),
+      accept: (name, own) => this.#run(Buffer.from(name), 'a', own),
     });
-    return { close: () => undefined };
   }
 
   async shutdown(fault: Fault, signal: AbortSignal): Promise<void> {
@@ -231,7 +242,7 @@ export class ShBackend implements Backend {
     this.#log.debug({ facts: this.#facts.all }, 'sh helper: started');
   }
 
-  #channel(number: number, events: ChannelEvents, mode: RunMode): ShChannel {
+  #channel(number: number, events: ChannelEvents, role: Role): ShChannel {
     const channel = new ShChannel(
       number,
       events,
@@ -255,7 +266,7 @@ export class ShBackend implements Backend {
           this.#noteSoon(ACK_DELAY_MS);
         },
       },
-      mode !== 's',
+      role,
     );
     return channel;
   }
@@ -263,7 +274,7 @@ export class ShBackend implements Backend {
   #run(script: Buffer, mode: RunMode, events: ChannelEvents): ShChannel {
     const number = this.#nextChannel;
     this.#nextChannel += 1;
-    const channel = this.#channel(number, events, mode);
+    const channel = this.#channel(number, events, ROLES[mode]);
     if (this.#ended !== undefined) {
       const { message } = this.#ended;
       queueMicrotask(() => {
@@ -280,11 +291,12 @@ export class ShBackend implements Backend {
     const { pieces, start: line } = launchItems(channel.number, mode, script, this.#facts?.blocks === true);
     for (const piece of pieces) this.#uplink.submit(piece);
     const started = (): void => {
-      if (mode !== 's') channel.opened();
+      if (ROLES[mode] === 'process') channel.opened();
       // Without a word from nc there is no telling when it is connected; failing takes it a moment.
-      else setTimeout(() => { channel.opened(); }, CONNECT_GRACE_MS).unref();
+      else if (mode === 's') setTimeout(() => { channel.opened(); }, CONNECT_GRACE_MS).unref();
     };
     this.#uplink.submit(line, started, () => {
+      if (mode === 'a') channel.gone();
       channel.refuse({ code: 'resource', message: 'The device has no room for another channel: its memory or file system is full.' });
     });
     this.#tickIfNeeded();

@@ -30,13 +30,17 @@ export interface ChannelHost {
   finished(number: number, free: boolean): void;
 }
 
+/** What a channel is; the words are those of its failure. */
+export type Role = 'process' | 'connection' | 'listener';
+const FAILURES: Readonly<Record<Exclude<Role, 'process'>, string>> = { connection: 'connect', listener: 'listen' };
+
 /** One channel of the sh tier: a command (or nc, or sftp-server) with its pumps on the device. */
 export class ShChannel implements Channel {
   readonly number: number;
-  readonly events: ChannelEvents;
+  #events: ChannelEvents;
   readonly streams: Readonly<Record<SegmentStream, OutputStream>>;
   readonly #host: ChannelHost;
-  readonly #process: boolean;
+  readonly #role: Role;
   #opened = false;
   #over = false;
   #closing = false;
@@ -57,11 +61,11 @@ export class ShChannel implements Channel {
   /** When the device's slots became full, in the clock's ms. */
   fullSince: number | undefined;
 
-  constructor(number: number, events: ChannelEvents, host: ChannelHost, process: boolean) {
+  constructor(number: number, events: ChannelEvents, host: ChannelHost, role: Role) {
     this.number = number;
-    this.events = events;
+    this.#events = events;
     this.#host = host;
-    this.#process = process;
+    this.#role = role;
     const stream = (name: SegmentStream): OutputStream =>
       new OutputStream((bytes) => {
         this.#deliver(name, bytes);
@@ -73,17 +77,28 @@ export class ShChannel implements Channel {
     return this.#over;
   }
 
+  /** An accepted connection: it is open, and these are its events. */
+  adopt(events: ChannelEvents): void {
+    this.#opened = true;
+    this.#events = events;
+  }
+
+  /** An accepted connection that the device has no more. */
+  gone(): void {
+    this.#finish(undefined, false);
+  }
+
   opened(): void {
     if (this.#opened || this.#over) return;
     this.#opened = true;
-    this.events.opened();
+    this.#events.opened();
   }
 
   refuse(reason: Refusal): void {
     if (this.#over || this.#opened) return;
     this.#over = true;
     this.#host.finished(this.number, false);
-    this.events.refused(reason);
+    this.#events.refused(reason);
   }
 
   write(bytes: Buffer): boolean {
@@ -204,9 +219,10 @@ export class ShChannel implements Channel {
   }
 
   #deliver(stream: SegmentStream, bytes: Buffer): void {
-    if (!this.#process && stream === 'e') this.#complaint = (this.#complaint + bytes.toString('latin1')).slice(0, COMPLAINT_CHARS);
-    if (!this.#process && stream === 'o' && bytes.length === 0 && this.#opened && !this.#closing) this.#endOutput();
-    const unwanted = this.#closing || (stream === 'o' ? this.#mute : !this.#process);
+    const connection = this.#role === 'connection';
+    if (this.#role !== 'process' && stream === 'e') this.#complaint = (this.#complaint + bytes.toString('latin1')).slice(0, COMPLAINT_CHARS);
+    if (connection && stream === 'o' && bytes.length === 0 && this.#opened && !this.#closing) this.#endOutput();
+    const unwanted = this.#closing || (stream === 'o' ? this.#mute : this.#role !== 'process');
     if (unwanted || bytes.length === 0) {
       this.streams[stream].released();
       this.#host.granted();
@@ -214,18 +230,18 @@ export class ShChannel implements Channel {
     }
     this.opened();
     this.#delivered.push({ stream, bytes: bytes.length });
-    this.events.data(stream === 'o' ? 'out' : 'err', bytes);
+    this.#events.data(stream === 'o' ? 'out' : 'err', bytes);
   }
 
   #settle(): void {
     const exit = this.#exit;
     if (exit === undefined || this.#over || this.#closing) return;
     if (!(this.streams.o.complete || this.#mute) || !this.streams.e.complete) return;
-    if (!this.#process && !this.#opened && exit.status !== 0) {
+    if (this.#role !== 'process' && !this.#opened && exit.status !== 0) {
       this.#over = true;
       this.#host.finished(this.number, true);
       const said = this.#complaint.replace(/[^\x20-\x7e]+/g, ' ').trim();
-      this.events.refused({ code: 'connect-failed', message: `The device could not connect${said === '' ? '' : `: ${said}`}.` });
+      this.#events.refused({ code: 'connect-failed', message: `The device could not ${FAILURES[this.#role]}${said === '' ? '' : `: ${said}`}.` });
       return;
     }
     this.opened();
@@ -233,7 +249,7 @@ export class ShChannel implements Channel {
       this.#finish(new Fault('DEVICE_LOST', 'The device ran out of memory, and output of the command was lost.'), true);
       return;
     }
-    if (this.#process) this.events.outcome(outcomeOf(exit));
+    if (this.#role === 'process') this.#events.outcome(outcomeOf(exit));
     this.#finish(undefined, true);
   }
 
@@ -244,13 +260,13 @@ export class ShChannel implements Channel {
     this.#inputBytes = 0;
     this.#host.finished(this.number, free);
     if (fault === undefined) this.#endOutput();
-    this.events.closed(fault);
+    this.#events.closed(fault);
   }
 
   #endOutput(): void {
     if (this.#outputEnded) return;
     this.#outputEnded = true;
-    this.events.eof();
+    this.#events.eof();
   }
 
   #dequeue(most: number): Buffer {
@@ -268,7 +284,7 @@ export class ShChannel implements Channel {
     this.#inputBytes -= bytes;
     if (this.#blocked && this.#inputBytes < INPUT_QUEUE_BYTES / 2) {
       this.#blocked = false;
-      this.events.drain();
+      this.#events.drain();
     }
     return Buffer.concat(parts);
   }

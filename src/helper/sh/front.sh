@@ -164,8 +164,12 @@ Ikill() {
 # Frees a channel whose end the bridge has seen; background children of its command live on.
 Ifree() {
   [ -d "$ID/$1" ] || return
+  : >"$ID/$1/dead"
   Iu=
   [ -s "$ID/$1/S" ] && read -r Iu <"$ID/$1/S" && kill -KILL -"$Iu" 2>/dev/null
+  set +f
+  Ileave "$ID/$1"
+  set -f
   rm -rf "$ID/$1" 2>/dev/null || rm -rf "$ID/$1" 2>/dev/null
 }
 # Ends a channel nobody wants any more: the command is hung up.
@@ -179,6 +183,12 @@ Iend() {
 # Starts a channel; fails when the device has no room for it.
 Iexec() {
   Id=$ID/$2
+  if [ "$3" = a ]; then
+    # A connection that was accepted: its directory is made, and its supervisor waits for the number.
+    [ -d "$Id" ] || mv "$ID/${Ib#* * * }" "$Id" || return
+    printf '%s\n' "$2" 1<>"$Id/n"
+    return
+  fi
   mkdir "$Id" || return
   mkfifo "$Id/i" "$Id/o" "$Id/e" "$Id/n" "$Id/go" "$Id/ge" || { rm -rf "$Id"; return 1; }
   Ix=0

@@ -12,10 +12,10 @@ export interface ProgramParameters {
   stateDir: string;
 }
 
-const source = (name: string): string => readFileSync(new URL(`./${name}.sh`, import.meta.url), 'utf8');
+export const source = (name: string): string => readFileSync(new URL(`./${name}.sh`, import.meta.url), 'utf8');
 
 /** Without comment lines and indentation: the text crosses the link at every first start. */
-function compact(text: string): string {
+export function compact(text: string): string {
   return text
     .split('\n')
     .map((line) => line.trim())

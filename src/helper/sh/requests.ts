@@ -1,8 +1,9 @@
 import type { OpenRequest, Refusal } from '../../mux/device.js';
+import { isHost, socatWord } from './address.js';
 import { execScript, runScript } from './script.js';
 
-/** With pipes, on a terminal, or a socket through a program (the x line of wire.ts). */
-export type RunMode = 'p' | 't' | 's';
+/** With pipes, on a terminal, a socket through a program, a listener, an accepted connection (the x line of wire.ts). */
+export type RunMode = 'p' | 't' | 's' | 'l' | 'a';
 
 /** What becomes of a request: a script for the device, or a refusal. */
 export type Plan =
@@ -33,6 +34,7 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
       return { kind: 'run', script: runScript([server]), mode: 'p' };
     }
     case 'tcp': {
+      if (!isHost(request.host)) return { kind: 'refuse', reason: { code: 'connect-failed', message: 'Name or service not known' } };
       const host = request.host.includes(':') ? `[${request.host}]` : request.host;
       if (has('socat')) return socket([...SOCAT, `TCP:${host}:${request.port}`]);
       const nc = facts['nc'] ?? '';
@@ -40,7 +42,7 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
       return socket([...nc.split(' '), request.host, String(request.port)]);
     }
     case 'unix': {
-      if (has('socat')) return socket([...SOCAT, Buffer.concat([Buffer.from('UNIX-CONNECT:'), request.path])]);
+      if (has('socat')) return socket([...SOCAT, Buffer.concat([Buffer.from('UNIX-CONNECT:'), socatWord(request.path)])]);
       if (!has('ncU')) return unsupported('The device has neither socat nor an nc that knows -U, so the sh tier cannot reach Unix sockets.');
       return socket(['nc', '-N', '-U', request.path]);
     }

@@ -1,19 +1,20 @@
 # What survives the login: one supervisor for each channel with its pumps, the command itself, and the
-# janitor. Called as: sh r run CHANNEL p|t|s; sh r cmd|tty CHANNEL; sh r jan.
+# janitor. Called as: sh r run CHANNEL p|t|s|l; sh r cmd|tty CHANNEL; sh r jan; sh ../r acc (accept.sh).
 ID=${0%/*}
 . "$ID/k"
 
 # Standard input: takes notes and writes what they name. A reader that has gone away is not
-# an error: the rest is swallowed, as sshd does.
+# an error: the rest is swallowed, as sshd does. (Iraw: the reader is the peer of a connection.)
 Ifeed() {
   trap '' PIPE
   Ik=0
   while IFS= read -r Il; do
     case $Il in
       'i '*) printf %b "${Il#i }" ;;
-      'f '*) cat "i.${Il#f }"; : >"i.${Il#f }" ;;
+      'f '*) cat "i.${Il#f }" ;;
       E) exit ;;
-    esac
+    esac || [ -z "$Iraw" ] || exit
+    case $Il in 'f '*) : >"i.${Il#f }" ;; esac
     Ik=$((Ik+1))
     printf '%s\n' "$Ik" >ic
     printf 'w c %s=%s\n' "$In" "$Ik" 1<>../ev
@@ -64,10 +65,9 @@ Ireport() {
   Isig=
   [ "$1" -gt 128 ] && [ -s s ] && Isig=$(($1-128))
   wait $Io $Ie
-  kill -KILL $If
+  [ -n "$If" ] && kill -KILL $If
   # Its group is empty as a rule; then the number may become somebody else's.
-  read -r Ix <C
-  kill -0 -"$Ix" || : >C
+  [ -s C ] && read -r Ix <C && { kill -0 -"$Ix" || : >C; }
   Ino=0
   Ine=0
   read -r Ino <no
@@ -137,6 +137,7 @@ case $1 in
     [ -s "$Id/t" ] && Ix=signal
     printf '%s %s\n' "$Ist" "$Ix" >"$Id/X"
     ;;
+  acc) . ./h ;;
   jan)
     printf '%s\n' $$ >"$ID/jp"
     Iz=$((IG/20))
@@ -171,6 +172,7 @@ case $1 in
         Ik=
         [ -s "$Ix/C" ] && read -r Ik <"$Ix/C" && { kill -HUP -"$Ik"; kill -CONT -"$Ik"; }
         [ -s "$Ix/S" ] && read -r Ik <"$Ix/S" && kill -KILL -"$Ik"
+        Ileave "$Ix"
       done
       Ik=
       [ -s "$ID/fp" ] && read -r Ik <"$ID/fp" && kill -KILL -"$Ik"

@@ -47,6 +47,8 @@ fi
 [ "$(printf abc | dd bs=3 count=1 iflag=fullblock 2>/dev/null)" = abc ] || Idec=
 Iboot=
 [ -r /proc/sys/kernel/random/boot_id ] && read -r Iboot </proc/sys/kernel/random/boot_id
+# Ileave: what a listener leaves in its directory $1 and elsewhere, as listen.sh made it: connections that
+# nobody has taken, the socket (p) and the agent's folder (g names the socket in it).
 cat >"$ID/k" <<IEOF
 IT=$IT
 IG=$IG
@@ -56,6 +58,17 @@ Iboot=$Iboot
 Ienc() { exec $Ienc; }
 Idec() { exec ${Idec:-false}; }
 Isum() { exec $Isum; }
+Ileave() {
+  for Iu in "\$1"/a.*; do
+    [ -s "\$Iu/S" ] && read -r Ig <"\$Iu/S" && kill -KILL -"\$Ig"
+  done 2>/dev/null
+  for Ig in p g; do
+    [ -s "\$1/\$Ig" ] || continue
+    Iu=\$(cat "\$1/\$Ig"; printf .)
+    rm -f -- "\${Iu%.}"
+    [ \$Ig = p ] || rmdir "\${Iu%/*}"
+  done 2>/dev/null
+}
 IEOF
 cat >"$ID/f" <<'IEOF'
 @FRONT@
@@ -78,15 +91,31 @@ Ifacts=$(
   printf 'system=%s\n' "$(uname -srm 2>/dev/null)"
   Ihas script stty stat truncate socat
   # BusyBox's nc ends with the peer's end; OpenBSD's stays until its own input ends, so it comes last.
-  case $(nc --help 2>&1) in
-    *BusyBox*) printf 'nc=nc\n' ;;
-    *) case $(busybox nc --help 2>&1) in
-      *IPADDR*) printf 'nc=busybox nc\n' ;;
-      *) case $(nc -h 2>&1) in
-        *-*N*) printf 'nc=nc -N\n' ;;
-        *-*) printf 'nc=nc\n' ;;
-      esac ;;
-    esac ;;
+  # Only BusyBox's can start a program for each connection, in two forms.
+  Ix=nc
+  Iy=$(nc --help 2>&1)
+  case $Iy in
+    *BusyBox*) ;;
+    *)
+      Ix='busybox nc'
+      Iy=$(busybox nc --help 2>&1)
+      case $Iy in
+        *PORT*) ;;
+        *)
+          Ix=
+          # A shell named -sh says so of what it does not find.
+          command -v nc >/dev/null 2>&1 && case $(nc -h 2>&1) in
+            *-*N*) Ix='nc -N' ;;
+            *-*) Ix=nc ;;
+          esac
+          ;;
+      esac
+      ;;
+  esac
+  [ -n "$Ix" ] && printf 'nc=%s\n' "$Ix"
+  case $Iy in
+    *' -ll '*' PROG'*) printf 'listen=ll\n' ;;
+    *'-lk'*' PROG'*) printf 'listen=lk\n' ;;
   esac
   case $(nc -h 2>&1) in
     *'-N '*'-U'* | *'[-46'*U*) printf 'ncU=yes\n' ;;
