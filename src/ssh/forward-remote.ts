@@ -28,6 +28,8 @@ export type ListenAnswer = { port: number | undefined } | undefined;
 export class RemoteForwards {
   readonly #context: RemoteForwardContext;
   readonly #listeners = new Map<string, Listener>();
+  /** Those, and the ones that the device has not answered for yet. */
+  readonly #all = new Set<Listener>();
   #agent: { listener: Listener; path: Promise<Buffer | undefined> } | undefined;
 
   constructor(context: RemoteForwardContext) {
@@ -94,7 +96,8 @@ export class RemoteForwards {
   }
 
   closeAll(): void {
-    for (const listener of this.#listeners.values()) listener.close();
+    for (const listener of this.#all) listener.close();
+    this.#all.clear();
     this.#listeners.clear();
     this.#agent?.listener.close();
   }
@@ -106,13 +109,14 @@ export class RemoteForwards {
     knownKey: string | undefined,
   ): Promise<ListenAnswer> {
     const what = `listening for ${knownKey ?? 'any port'}`;
-    if (this.#listeners.size >= MAX_LISTENERS) return this.#refuse(what, `one connection has at most ${MAX_LISTENERS} listeners`);
+    if (this.#all.size >= MAX_LISTENERS) return this.#refuse(what, `one connection has at most ${MAX_LISTENERS} listeners`);
     if (knownKey !== undefined && this.#listeners.has(knownKey)) return this.#refuse(what, 'it is listening there already');
     return new Promise((resolve) => {
       let where: { port?: number } = {};
       let key: string | undefined;
       const holder: { listener?: Listener } = {};
       const closer: Listener = { close: () => holder.listener?.close() };
+      this.#all.add(closer);
       holder.listener = this.#context.device.listen(request, {
         listening: (at) => {
           if ('port' in at) where = { port: at.port };
@@ -121,6 +125,7 @@ export class RemoteForwards {
           resolve({ port: where.port });
         },
         refused: (reason) => {
+          this.#all.delete(closer);
           this.#context.refused(what, reason.message);
           resolve(undefined);
         },
@@ -130,6 +135,7 @@ export class RemoteForwards {
         },
         closed: (fault) => {
           if (fault !== undefined) this.#context.refused(what, fault.message);
+          this.#all.delete(closer);
           if (key !== undefined && this.#listeners.get(key) === closer) this.#listeners.delete(key);
           resolve(undefined);
         },
@@ -150,6 +156,7 @@ export class RemoteForwards {
   #cancel(key: string): boolean {
     const listener = this.#listeners.get(key);
     this.#listeners.delete(key);
+    if (listener !== undefined) this.#all.delete(listener);
     listener?.close();
     return listener !== undefined;
   }

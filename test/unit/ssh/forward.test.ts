@@ -146,6 +146,15 @@ describe('tcpip-forward', () => {
     client.end();
     await until(() => listeners[0]?.closed === true, 'the listener is closed');
   });
+
+  it('ends with its client, though the device has not answered yet', async () => {
+    const client = await harness.connect();
+    void forwardIn(client, '', 0).catch(() => {});
+    const { listeners } = harness.gateway.device;
+    await until(() => listeners.length === 1, 'the device is asked');
+    client.end();
+    await until(() => listeners[0]?.closed === true, 'the listener is closed');
+  });
 });
 
 describe('Unix sockets', () => {
