@@ -13,7 +13,6 @@ compare(lab, 'scp -O', 'sh', { file: 'scp', env: { MODE: '-O' }, ...short(/and b
 compare(lab, 'scp', 'sh', { env: { MODE: '' }, ...short(/and back|large|odd names|what is wrong|cut/) });
 compare(lab, 'rsync', 'sh', short(/odd names|large|what is wrong|cut/));
 compare(lab, 'git', 'sh', short(/clones, fetches|what is wrong|odd names/));
-compare(lab, 'forwarding', 'sh', { only: /\(-L\), many|half-close through -L|SOCKS|-W|-J|Unix sockets of/ });
-compare(lab, 'forwarding', 'sh', { file: 'forwarding-sh' });
+compare(lab, 'forwarding', 'sh');
 compare(lab, 'multiplexing', 'sh', short(/twenty|ControlPersist|keepalives|RekeyLimit/));
 compare(lab, 'ansible', 'sh', { file: 'ansible-raw' });

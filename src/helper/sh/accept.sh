@@ -4,9 +4,6 @@
 umask 077
 exec 9<&0 </dev/null >/dev/null 2>&1 3>&- 4>&- 5>&- 6>&- 7>&- 8>&-
 ID=${PWD%/*}
-set -- a.*
-# Nobody takes them, and more come: the bridge is away.
-[ $# -le $Imost ] || exit
 if [ $Ihow = socat ]; then
   Ix="$SOCAT_PEERADDR $SOCAT_PEERPORT"
 else
@@ -16,7 +13,10 @@ else
     [ "$Ik]" = "$Iu" ] && printf %s "$Ia" && break
   done)
 fi
-mkdir a.$$ && cd a.$$ || exit
+mkdir a.$$ || exit
+# Counted behind it: however many come at once, no more stay. Nobody takes them while the bridge is away.
+set -- a.*
+[ $# -le $Imost ] && cd a.$$ || { rmdir a.$$; exit; }
 mkfifo i o n go && printf '0 %s\n' "$IW" >o.u && printf '0 %s\n' "$IW" >e.u && printf '%s\n' $$ >S &&
   # Whoever ends the listener writes `dead` and then looks for an S: one of the two sees the other.
   [ -p ../o ] && [ ! -e ../dead ] || { cd ..; rm -rf a.$$; exit; }
@@ -38,7 +38,8 @@ else
   Iraw=1
   Ifeed <&7 7>&- >&9 9>&- &
   If=$!
-  cat <&9 >o 7>&- 9>&- &
+  # Not cat: BusyBox's has the kernel move the bytes (sendfile), which locks the pipe while it waits.
+  dd bs=16384 <&9 >o 7>&- 9>&- 2>/dev/null &
   Ic=$!
 fi
 exec 7>&- 9>&-

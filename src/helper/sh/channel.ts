@@ -10,7 +10,7 @@ export const INPUT_QUEUE_BYTES = 64 * 1024;
 const INLINE_WORST_BYTES = Math.floor(INLINE_CHARS / 5);
 
 /** Most characters of a program's complaint in a refusal. */
-const COMPLAINT_CHARS = 200;
+const COMPLAINT_CHARS = 1_000;
 
 /** RFC 4254 section 6.10 names by Linux number (the generic table: x86, ARM, RISC-V). */
 const SIGNALS: Readonly<Record<number, string>> = {
@@ -30,7 +30,7 @@ export interface ChannelHost {
   finished(number: number, free: boolean): void;
 }
 
-/** What a channel is; the words are those of its failure. */
+/** What a channel is, and what it fails to do. */
 export type Role = 'process' | 'connection' | 'listener';
 const FAILURES: Readonly<Record<Exclude<Role, 'process'>, string>> = { connection: 'connect', listener: 'listen' };
 
@@ -240,8 +240,7 @@ export class ShChannel implements Channel {
     if (this.#role !== 'process' && !this.#opened && exit.status !== 0) {
       this.#over = true;
       this.#host.finished(this.number, true);
-      const said = this.#complaint.replace(/[^\x20-\x7e]+/g, ' ').trim();
-      this.#events.refused({ code: 'connect-failed', message: `The device could not ${FAILURES[this.#role]}${said === '' ? '' : `: ${said}`}.` });
+      this.#events.refused({ code: 'connect-failed', message: complaint(this.#complaint) ?? `The device could not ${FAILURES[this.#role]}.` });
       return;
     }
     this.opened();
@@ -288,6 +287,16 @@ export class ShChannel implements Channel {
     }
     return Buffer.concat(parts);
   }
+}
+
+/**
+ * The reason in what socat or nc said: the end of its last line, as sshd says it too ("… E connect(5,
+ * AF=2 127.0.0.1:1, 16): Connection refused", "nc: bind: Address already in use").
+ */
+function complaint(said: string): string | undefined {
+  const lines = said.split('\n').map((line) => line.replace(/[^\x20-\x7e]+/g, ' ').trim());
+  const reason = lines.findLast((line) => line !== '')?.split(': ').at(-1);
+  return reason === undefined ? undefined : `${reason.charAt(0).toUpperCase()}${reason.slice(1)}`;
 }
 
 function outcomeOf({ status, signal }: { status: number; signal: number }): Outcome {

@@ -43,8 +43,11 @@ case $Iplace in
     Igot=
     for Ih in $Ihosts; do
       if [ $Ihow != socat ]; then
+        # As many may wait to be accepted as there are letters l: 128, as in sshd.
+        Ix=llllllllllllllll
+        Ix=$Ix$Ix$Ix$Ix
         # The address comes first: a nc that ends its options there listens nowhere, not everywhere.
-        case $Ihow in ll) Ix="$Ih -ll -p $Iport -e" ;; *) Ix="-lk -s $Ih -p $Iport -e" ;; esac
+        case $Ihow in ll) Ix="$Ih -$Ix$Ix -p $Iport -e" ;; *) Ix="-lk -s $Ih -p $Iport -e" ;; esac
         $Inc $Ix $Iserve </dev/null >/dev/null &
       else
         case $Ih in

@@ -25,6 +25,8 @@ export class ShListener implements Listener {
   readonly #tcp: boolean;
   #text = '';
   #listening = false;
+  /** Who came between the moment it listened and the moment it could say so. */
+  #early: string[] = [];
   #bigEndian = false;
   /** Accepted connections that are open. */
   #open = 0;
@@ -69,8 +71,11 @@ export class ShListener implements Listener {
   #line(line: string): void {
     const at = line.indexOf(' ');
     const [word, rest] = [line.slice(0, at), line.slice(at + 1)];
-    if (word === 'l' && !this.#listening) this.#begin(rest);
-    else if (word === 'a' && this.#listening) this.#accept(rest);
+    if (word === 'l' && !this.#listening) {
+      this.#begin(rest);
+      for (const early of this.#early.splice(0)) this.#accept(early);
+    } else if (word === 'a' && this.#listening) this.#accept(rest);
+    else if (word === 'a' && this.#early.length < MOST_ACCEPTED) this.#early.push(rest);
   }
 
   #begin(rest: string): void {
