@@ -6,6 +6,9 @@ import type { ShChannel } from './channel.js';
 /** Most characters of one line that a listener says. */
 const LINE_CHARS = 4_096;
 
+/** Most accepted connections, those that are being sent away included; a device that tells of more is not believed. */
+const MOST_TOLD = 1_024;
+
 /** What a listener needs from the engine. */
 export interface ListenerHost {
   /** Starts the listener's own channel. */
@@ -91,7 +94,7 @@ export class ShListener implements Listener {
 
   #accept(rest: string): void {
     const [name = '', host = '', port] = rest.split(' ');
-    if (!/^\d{1,10}$/.test(name)) return;
+    if (!/^\d{1,10}$/.test(name) || this.#open >= MOST_TOLD) return;
     const over = (): void => {
       this.#open -= 1;
     };

@@ -11,6 +11,9 @@ const SH_CREDIT_BYTES = 2 * 8 * 128 * 1024;
 
 const BODIES = ['a 1 1', 'n 0 0', 'm 0 0', 'F 1 1', 'A 0 0', 'c 1=1 1=1', 'b 0 0', 'f no-dd no-dd', 'l 3 3'];
 
+/** What a listener says, and what it never says. */
+const SAYINGS = ['l 4242\n', 'l 1 big\na 7 0100007F:0050\n', 'a 5 [0:0:0:0:0:0:0:1] 99\n', 'a 6 1.2.3.4 70000\na 6 \na x\n', 'l\nl x\n', 'a 8 1.2.3.4 5\n'.repeat(500)];
+
 /** A device of the sh tier that tells any records in any order. */
 export const sh: Target = {
   name: 'sh',
@@ -26,7 +29,7 @@ export const sh: Target = {
     };
     const sealed = (text: string): string => `:${tag} ${text} ${checksum('cksum', Buffer.from(text, 'latin1'))};`;
     const attached = backend.attach(carrier, { facts: {}, run: (line) => { tag = /IT=(s[0-9a-f]+)/.exec(line)?.[1] ?? tag; } }, new AbortController().signal);
-    const facts = ['dir=/tmp/x', 'user=u', 'home=/', 'shell=/bin/sh', 'enc=b64', 'sum=cksum', 'blocks=yes', 'sftp=', 'script=yes', 'stty=yes', 'nc=nc', 'stat=yes', '\u001b=evil', 'system=Linux'].join('\n');
+    const facts = ['dir=/tmp/x', 'user=u', 'home=/', 'shell=/bin/sh', 'enc=b64', 'sum=cksum', 'blocks=yes', 'sftp=', 'script=yes', 'stty=yes', 'nc=nc', 'listen=ll', 'stat=yes', '\u001b=evil', 'system=Linux'].join('\n');
     tell(sealed(`h ${Buffer.from(facts).toString('base64')}`));
     tell(`:${tag} A 0 0;`);
     await attached;
@@ -36,8 +39,23 @@ export const sh: Target = {
       recorder.channel = backend.open(choices.below(3) === 0 ? { kind: 'tcp', host: 'h', port: 1 } : { kind: 'exec', command: Buffer.from('x'), pty: undefined, env: {} }, recorder);
       recorders.push(recorder);
     };
+    const listen = (): void => {
+      const listener = backend.listen({ kind: 'tcp', host: '', port: 0 }, {
+        listening: () => undefined,
+        refused: () => undefined,
+        incoming: (channel) => {
+          const recorder = new Recorder(true, SH_CREDIT_BYTES);
+          recorder.channel = channel;
+          if (recorders.length < 2_000) recorders.push(recorder);
+          return recorder;
+        },
+        closed: () => undefined,
+      });
+      if (choices.below(20) === 0) listener.close();
+    };
     open();
     open();
+    listen();
     while (choices.left > 0) {
       const recorder = recorders[choices.below(recorders.length)];
       const channel = choices.below(5);
@@ -56,7 +74,7 @@ export const sh: Target = {
           break;
         case 3:
         case 4: {
-          const bytes = choices.bytes(30_000);
+          const bytes = choices.below(3) === 0 ? Buffer.from(SAYINGS[choices.below(SAYINGS.length)] ?? '') : choices.bytes(30_000);
           tell(sealed(`${choices.below(2) === 0 ? 'o' : 'e'} ${String(channel)} ${String(choices.below(12))}\n${bytes.toString('base64')}`));
           break;
         }
