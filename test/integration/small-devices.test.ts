@@ -1,4 +1,4 @@
-/** Devices with less: no python3, no place to write, no POSIX shell behind the login. */
+/** Devices with less: no python3, no place to write, no POSIX shell behind the login, no socat or nc. */
 import { createHash, randomBytes } from 'node:crypto';
 import { chmod, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';

@@ -169,11 +169,11 @@ tcp_says $L1
 
 ### obeys the listening addresses of -R as GatewayPorts says
 # prints: 127.0.0.1
+# -f: goes on when the listener is confirmed, so when all its addresses listen.
 for where in "" "localhost:" "127.0.0.1:" "*:" "0.0.0.0:" "[::1]:"; do
-  /usr/bin/ssh -F $CFG -N -R "$where$L1:127.0.0.1:1" -o ExitOnForwardFailure=yes dev & p=$!
-  listening $L1
+  ssh -f -N -M -S tmp-ctl -R "$where$L1:127.0.0.1:1" -o ExitOnForwardFailure=yes dev
   echo "[$where] $(ss -Hltn "sport = :$L1" | awk '{print $4}' | sed s/$L1/N/ | sort | tr '\n' ' ')"
-  kill $p; wait $p
+  ssh -S tmp-ctl -O exit dev 2>/dev/null
   until_true not_listening $L1
 done
 
