@@ -4,8 +4,9 @@
  *
  * Up: `TAG q sum body LF`. sum is over `q body`. q counts 1, 2, …; the device does each once, in order,
  * and acknowledges; 0 marks a note that may be lost or repeated.
- *   x ch mode text   start: mode p (pipes), t (terminal) or s (socket: an
+ *   x ch mode text   start: mode p (pipes), t (terminal), l (a listener, see listen.sh) or s (socket: an
  *                    empty segment tells the end of its output); text: a script, escaped for printf %b; '@n': n pieces of blob
+ *   x ch a L/a.N     take the connection N that the listener L told of, as channel ch
  *   d ch slot len sum LF base64 LF   bytes for ch's standard input (ch 0: piece of blob)
  *   i ch text        a few bytes of standard input     E ch   its end
  *   s ch SIG         signal to the group               w ch rows cols   window size

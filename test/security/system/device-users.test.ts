@@ -142,8 +142,8 @@ describe('the python helper’s rendezvous', () => {
 });
 
 describe('a forwarded agent', () => {
-  it('is reached by the user alone: a folder of 0700, a socket of 0600', async () => {
-    const stack = await startStack(scope, { tier: 'python' });
+  it.each(['python', 'sh'] as const)('is reached by the user alone: a folder of 0700, a socket of 0600 (%s tier)', async (tier) => {
+    const stack = await startStack(scope, { tier });
     const folder = await scope.tempDir('agent');
     const agent = join(folder, 'agent');
     const { stdout } = await run('ssh-agent', ['-a', agent, '-s']);
