@@ -311,6 +311,28 @@ describe('listeners of the sh helper', () => {
     device.remove();
   }, 120_000);
 
+  it('end a connection whose acceptor was killed while it waited', async () => {
+    const device = createPtyDevice('busybox', ['socat']);
+    const session = await started(device);
+    const one = await new Listening(session.backend, { kind: 'tcp', host: '127.0.0.1', port: 0 }).answered();
+    session.drop();
+    const peer = new Peer({ port: one.port, host: '127.0.0.1' });
+    const pid = await waitFor('the acceptor to wait', () => {
+      const folder = readdirSync(device.state)[0];
+      const listener = folder === undefined ? undefined : join(device.state, folder, '1');
+      const name = listener === undefined ? undefined : readdirSync(listener).find((entry) => entry.startsWith('a.'));
+      // It has told of itself once it waits for its number.
+      return listener !== undefined && name !== undefined && existsSync(join(listener, name, 'S')) && existsSync(join(listener, 'o.1')) ? Number(name.slice(2)) : undefined;
+    });
+    process.kill(pid, 'SIGKILL');
+    await session.attach();
+    const accepted = await one.next();
+    await waitFor('it to be over', () => accepted.closed);
+    peer.socket.destroy();
+    await session.end();
+    device.remove();
+  });
+
   it('tell when the program that listens dies', async () => {
     const device = createPtyDevice('busybox', ['socat']);
     const session = await started(device);

@@ -186,6 +186,8 @@ Iexec() {
   if [ "$3" = a ]; then
     # A connection that was accepted: its directory is made, and its supervisor waits for the number.
     [ -d "$Id" ] || mv "$ID/${Ib#* * * }" "$Id" || return
+    # It may have been killed while it waited (no memory): nobody would ever tell of an end.
+    read -r Iu <"$Id/S" && kill -0 "$Iu" || { rm -rf "$Id"; return 1; }
     printf '%s\n' "$2" 1<>"$Id/n"
     return
   fi
