@@ -167,6 +167,8 @@ Ifree() {
   : >"$ID/$1/dead"
   Iu=
   [ -s "$ID/$1/S" ] && read -r Iu <"$ID/$1/S" && kill -KILL -"$Iu" 2>/dev/null
+  # A listener's program is no background child: it must not outlive whoever started it.
+  [ -e "$ID/$1/h" ] && Ikill "$1" KILL
   set +f
   Ileave "$ID/$1"
   set -f

@@ -1,6 +1,7 @@
 import type { OpenRequest, Refusal } from '../../mux/device.js';
 import { isHost, socatWord } from './address.js';
-import { execScript, runScript } from './script.js';
+import { compact, source } from './program.js';
+import { execScript, quote, runScript } from './script.js';
 
 /** With pipes, on a terminal, a socket through a program, a listener, an accepted connection (the x line of wire.ts). */
 export type RunMode = 'p' | 't' | 's' | 'l' | 'a';
@@ -39,7 +40,8 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
       if (has('socat')) return socket([...SOCAT, `TCP:${host}:${request.port}`]);
       const nc = facts['nc'] ?? '';
       if (nc === '') return unsupported('The device has neither socat nor nc, so the sh tier cannot forward connections.');
-      return socket([...nc.split(' '), request.host, String(request.port)]);
+      const words = [...nc.split(' '), request.host, String(request.port)];
+      return nc === 'nc -N' ? watched(words) : socket(words);
     }
     case 'unix': {
       if (has('socat')) return socket([...SOCAT, Buffer.concat([Buffer.from('UNIX-CONNECT:'), socatWord(request.path)])]);
@@ -51,4 +53,10 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
 
 function socket(words: readonly (string | Buffer)[]): Plan {
   return { kind: 'run', script: runScript(words), mode: 's' };
+}
+
+/** The same through a program that does not tell of the server's end (connect.sh). */
+function watched(words: readonly string[]): Plan {
+  const set = Buffer.concat([Buffer.from('set --'), ...words.flatMap((word) => [Buffer.from(' '), quote(word)])]);
+  return { kind: 'run', script: Buffer.concat([set, Buffer.from(`\n${compact(source('connect'))}\n`)]), mode: 's' };
 }

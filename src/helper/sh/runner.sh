@@ -170,7 +170,11 @@ case $1 in
       for Ix in "$ID"/[0-9]*; do
         : >"$Ix/dead"
         Ik=
-        [ -s "$Ix/C" ] && read -r Ik <"$Ix/C" && { kill -HUP -"$Ik"; kill -CONT -"$Ik"; }
+        [ -s "$Ix/C" ] && read -r Ik <"$Ix/C" && {
+          kill -HUP -"$Ik"
+          kill -CONT -"$Ik"
+          [ -e "$Ix/h" ] && kill -KILL -"$Ik"
+        }
         [ -s "$Ix/S" ] && read -r Ik <"$Ix/S" && kill -KILL -"$Ik"
         Ileave "$Ix"
       done

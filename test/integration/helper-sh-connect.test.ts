@@ -1,0 +1,34 @@
+/** The sh tier's connections (-L) through each tool, where the server ends first. */
+import { createServer, type AddressInfo } from 'node:net';
+import { randomBytes } from 'node:crypto';
+import { expect, it } from 'vitest';
+import { createPtyDevice } from '../support/pty-device.js';
+import { Run, ShSession } from '../support/sh-session.js';
+import { waitFor } from '../support/wait.js';
+
+it.each([['socat', ['socat'], ['nc']], ['BusyBox’s nc', [], []], ['OpenBSD’s nc', ['nc'], []]] as const)(
+  'tells of the server’s end while the client has not ended, all it sent being there (%s)',
+  async (_, extra, without) => {
+    const device = createPtyDevice('busybox', extra, without);
+    const session = new ShSession(device);
+    await session.attach();
+    const data = randomBytes(300_000);
+    const server = createServer((socket) => {
+      socket.on('error', () => undefined);
+      socket.resume();
+      socket.end(data);
+    });
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const runs = Array.from({ length: 5 }, () => new Run(session.backend, { kind: 'tcp', host: '127.0.0.1', port }));
+    for (const run of runs) {
+      await waitFor('the server’s end', () => run.order.includes('eof'));
+      expect(run.out.equals(data)).toBe(true);
+      run.channel.end();
+      await run.done();
+    }
+    server.close();
+    await session.end();
+    device.remove();
+  },
+);
