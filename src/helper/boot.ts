@@ -34,17 +34,20 @@ export interface BootResult extends Boot {
 }
 
 /**
- * The line that turns an unknown login shell into a POSIX sh that takes command lines
+ * The line that makes an unknown login shell run a POSIX sh that takes command lines
  * (PROTOCOL-DEVICE.md section 1). It must read the same to bash, dash, ash, zsh, fish, csh and tcsh:
- * one exec, one single-quoted word without `!`, without backslashes, without quotes in quotes. Bash
- * writes its history when it execs, so HISTFILE goes first (fish has no `unset`: it says so and goes
- * on); the leading space keeps the line out of the other shells' histories. The marker and the command word are put
- * together from halves, so that the echo of this line holds neither.
+ * one single-quoted word without `!`, without backslashes, without quotes in quotes. The login shell
+ * waits for it, and does not become it: its /proc/PID/environ is where the helpers find what sshd gave
+ * the login, before start-up files changed it. Shells write their histories when they are hung up, so
+ * HISTFILE goes first, and tcsh's savehist (fish has no `unset`: it says so and goes on); the leading
+ * space keeps the line out of the histories as well. The marker and the command word are put together
+ * from halves, so that the echo of this line holds neither. TMOUT would end bash's `read`.
  */
 export function bootLine(word: string): string {
   const tools = PROBED_TOOLS.join(' ');
   const [a, b] = [word.slice(0, 8), word.slice(8)];
   const script = [
+    'unset TMOUT',
     'stty raw -echo 2>/dev/null',
     `w=${a};w=\${w}${b}`,
     'f=',
@@ -52,7 +55,7 @@ export function bootLine(word: string): string {
     ANSWER,
     'while IFS= read -r l;do case $l in *"$w "*)eval "${l##*$w }";;esac;done',
   ].join(';');
-  return ` unset HISTFILE;exec /bin/sh -c '${script}'`;
+  return ` unset HISTFILE savehist;/bin/sh -c '${script}'`;
 }
 
 /** No tier with a helper can run: only the plain terminal is left. */

@@ -1,5 +1,5 @@
 /**
- * `npm run test:faults`, `npm run soak`, `npm run load`: builds as far as needed and runs one of the
+ * `npm run test:faults`, `npm run soak`, `npm run load`, `npm run test:matrix`: builds as far as needed and runs one of the
  * long tests, with options given to it as variables.
  */
 import checkNode from '../../bin/lib/check-node.cjs';
@@ -18,6 +18,7 @@ const options = {
   faults: { runs: 'FAULTS_RUNS', seed: 'FAULTS_SEED', kinds: 'FAULTS_KINDS', number: 'FAULTS_NUMBER', write: 'FAULTS_WRITE', tier: 'FAULTS_TIER' },
   soak: { minutes: 'SOAK_MINUTES', seed: 'FAULTS_SEED', profile: 'SOAK_PROFILE' },
   load: { only: 'LOAD_ONLY', bytes: 'LOAD_BYTES' },
+  matrix: { profiles: 'MATRIX_PROFILES', shells: 'MATRIX_SHELLS', tiers: 'MATRIX_TIERS', checks: 'MATRIX_CHECKS', lanes: 'MATRIX_LANES' },
 }[what];
 if (options === undefined) throw new Error(`unknown: ${what}`);
 const flags = Object.fromEntries(Object.keys(options).map((name) => [name, { type: 'string' }]));
@@ -33,7 +34,7 @@ ensurePackages(say);
 ensureBuilt(say);
 const child = spawn(
   process.execPath,
-  [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--config', join(ROOT, 'test/faults/vitest.config.ts'), '--reporter=dot', `test/faults/${what}.run.ts`],
+  [join(ROOT, 'node_modules/vitest/vitest.mjs'), 'run', '--config', join(ROOT, 'test/faults/vitest.config.ts'), '--reporter=dot', `test/${what === 'matrix' ? what : 'faults'}/${what}.run.ts`],
   { cwd: ROOT, stdio: 'inherit', env: { ...process.env, ...env, FAULTS_MARK: mark } },
 );
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));

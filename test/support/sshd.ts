@@ -19,6 +19,8 @@ export interface SshdOptions {
   users?: readonly string[];
   /** Further sshd_config lines, for example `SetEnv PATH=/nowhere` or `Banner /path`. */
   config?: readonly string[];
+  /** Shows /etc/motd to terminals, as devices do; default: not. */
+  motd?: boolean;
   /** Shell commands run first in a mount namespace of sshd's own, for example a read-only /tmp. */
   mounts?: readonly string[];
 }
@@ -43,7 +45,7 @@ export async function startSshd(scope: Scope, options: SshdOptions = {}): Promis
     'KbdInteractiveAuthentication no',
     'PermitRootLogin no',
     'StrictModes no',
-    'PrintMotd no',
+    `PrintMotd ${options.motd === true ? 'yes' : 'no'}`,
     'UseDNS no',
     'Subsystem sftp internal-sftp',
     'AcceptEnv LANG LC_*',

@@ -90,7 +90,12 @@ export async function removeUser(name: string): Promise<void> {
     }
     return alive.length === 0;
   });
-  await account('userdel', ['-r', '-f', name]);
+  try {
+    await account('userdel', ['-r', '-f', name]);
+  } catch (error) {
+    // Another run may have removed the same leftover meanwhile.
+    if ((await passwdLines()).some((fields) => fields[0] === name)) throw error;
+  }
 }
 
 /** Removes users of test runs whose process no longer exists. */

@@ -7,10 +7,28 @@ SFTP_SERVERS = ('/usr/lib/openssh', '/usr/libexec', '/usr/libexec/openssh', '/us
                 '/usr/lib64/misc', '/usr/lib64/ssh', '/usr/lib', '/usr/sbin')
 
 
+def login_process():
+    """(environment, umask) with which the login shell, our session's leader, was started: its start-up
+    files have changed its own since. (None, None) where the system does not tell."""
+    try:
+        leader = '/proc/%d/' % os.getsid(0)
+        with open(leader + 'environ', 'rb') as f:
+            env = dict(entry.split(b'=', 1) for entry in f.read().split(b'\0') if b'=' in entry)
+        if b'PATH' not in env:
+            return None, None
+        with open(leader + 'status') as f:
+            parent = f.read().split('\nPPid:')[1].split()[0]
+        with open('/proc/%s/status' % parent) as f:
+            mask = f.read().split('\nUmask:')[1].split()[0]
+        return env, int(mask, 8)
+    except (OSError, ValueError, IndexError):
+        return None, None
+
+
 class User(object):
     """Who we are on this device: from the password file where it knows us, else from the login."""
 
-    def __init__(self):
+    def __init__(self, login_env, umask):
         env = os.environ
         try:
             entry = pwd.getpwuid(os.getuid())
@@ -21,13 +39,18 @@ class User(object):
         self.shell = entry and entry.pw_shell or env.get('SHELL') or '/bin/sh'
         # Descriptors that a new process may have (soft, hard), as the login has it.
         self.files = resource.getrlimit(resource.RLIMIT_NOFILE)
-        self.env = dict(os.environb)
+        self.umask = umask
+        self.env = login_env or dict(os.environb)
         for name in NOT_INHERITED:
             self.env.pop(name.encode(), None)
         for name, value in (('USER', self.name), ('LOGNAME', self.name), ('HOME', self.home)):
             self.env.setdefault(name.encode(), os.fsencode(value))
         self.env[b'SHELL'] = os.fsencode(self.shell)
-        # Python sets LC_CTYPE where the login has no locale (PEP 538); what we were started with shows.
+        if not login_env:
+            self.drop_lc_ctype()
+
+    def drop_lc_ctype(self):
+        """Python sets LC_CTYPE where the login has no locale (PEP 538); what we were started with shows."""
         try:
             with open('/proc/self/environ', 'rb') as f:
                 if b'\0LC_CTYPE=' not in b'\0' + f.read():
@@ -122,6 +145,8 @@ def child(user, path, argv, env, files, pty, cmd, program):
                 pass
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         resource.setrlimit(resource.RLIMIT_NOFILE, user.files)
+        if user.umask is not None:
+            os.umask(user.umask)
         try:
             os.chdir(user.home)
         except OSError as e:

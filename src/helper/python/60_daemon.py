@@ -14,10 +14,10 @@ BYE_TIME = 1
 
 
 class Host(object):
-    def __init__(self, listener):
+    def __init__(self, listener, login):
         now = time.monotonic()
         self.link = Link(digest, b'down', b'up', self.stream, self.bye, now)
-        self.user, self.sftp = User(), find_sftp()
+        self.user, self.sftp = User(*login), find_sftp()
         self.inbox, self.outbox = bytearray(), bytearray()
         self.channels, self.pids, self.programs = {}, {}, {}
         self.front = self.over = None

@@ -30,12 +30,14 @@ def start():
         # The same program typed twice: the first one's daemon serves.
         front()
         return
+    # Before the daemon leaves the login's session.
+    login = login_process()
     pid = os.fork()
     if not pid:
         try:
             os.setsid()
             if not os.fork():
-                daemon(listener, path)
+                daemon(listener, path, login)
         finally:
             os._exit(0)
     os.waitpid(pid, 0)
@@ -43,7 +45,7 @@ def start():
     front()
 
 
-def daemon(listener, path):
+def daemon(listener, path, login):
     null = os.open('/dev/null', os.O_RDWR)
     for fd in 0, 1, 2:
         os.dup2(null, fd)
@@ -51,7 +53,7 @@ def daemon(listener, path):
     for name in 'HUP INT QUIT TSTP TTIN TTOU PIPE ALRM USR1 USR2'.split():
         signal.signal(getattr(signal, 'SIG' + name), signal.SIG_IGN)
     signal.pthread_sigmask(signal.SIG_SETMASK, ())
-    host = Host(listener)
+    host = Host(listener, login)
     try:
         os.chdir(host.user.home)
     except OSError:

@@ -83,7 +83,27 @@ Ireport() {
 Iready() {
   printf '%s\n' $$ >C
   [ -e dead ] && exit 129
+  [ -s "$ID/env" ] && . "$ID/env"
   . ./c
+}
+# Becomes the user's shell, called $1, with the other arguments. exec names a program as PATH finds it,
+# unless it knows -a; a login shell that cannot be named by its dash is told by -l.
+Ibecome() {
+  [ -n "$Ipath" ] && PATH=$Ipath
+  unset OLDPWD SHLVL
+  Iy=$1
+  shift
+  [ "$(command -v "$Iy" 2>/dev/null)" -ef "$SHELL" ] 2>/dev/null && exec "$Iy" "$@"
+  if (exec -a x /bin/sh -c :) 2>/dev/null; then exec -a "$Iy" "$SHELL" "$@"; fi
+  command -v perl >/dev/null && exec perl -e 'exec { shift } @ARGV' "$SHELL" "$Iy" "$@"
+  case $Iy in
+    -*) exec "$SHELL" -l ;;
+  esac
+  exec "$SHELL" "$@"
+}
+Icommand() {
+  Iy=${SHELL##*/}
+  if [ -n "$Ilogin" ]; then Ibecome "-$Iy"; else Ibecome "$Iy" -c "$Ic"; fi
 }
 case $1 in
   run)
@@ -103,7 +123,8 @@ case $1 in
     Icollect e <e 8<>ge 2>/dev/null &
     Ie=$!
     if [ $Imode = t ]; then
-      (exec script -q -f -c "exec sh '$ID/r' tty $In" /dev/null <i >o 2>e)
+      # script runs its command by $SHELL, whose start-up files are not for this.
+      (Ish=${SHELL:-/bin/sh}; SHELL=/bin/sh; export Ish SHELL; exec script -q -f -c "exec sh '$ID/r' tty $In" /dev/null <i >o 2>e)
       Ist=$?
       : >s
       [ -s X ] && read -r Ist Ix <X && printf %s "$Ix" >s
@@ -118,20 +139,22 @@ case $1 in
     cd "$ID/$2" || exit 129
     Iready
     cd "$HOME" 2>/dev/null || cd /
-    unset OLDPWD
-    if [ -n "$Iargs" ]; then exec "$SHELL" $Iargs; else exec "$SHELL" -c "$Ic"; fi
+    Icommand
     ;;
   tty)
     cd "$ID/$2" || exit 129
     Id=$PWD
     tty >T 2>/dev/null
+    SHELL=$Ish
+    unset Ish
     # Keys reach the whole foreground group; this shell has to stay to report.
     trap : INT QUIT TERM HUP USR1 USR2
     Iready
     cd "$HOME" 2>/dev/null || cd /
-    unset OLDPWD
+    # As sshd: the message of the day, for whoever logs in at a terminal.
+    [ -z "$Ilogin" ] || [ -e .hushlogin ] || cat /run/motd.dynamic /etc/motd 2>/dev/null
     exec 2>"$Id/t"
-    if [ -n "$Iargs" ]; then (exec "$SHELL" $Iargs 2>&1); else (exec "$SHELL" -c "$Ic" 2>&1); fi
+    (exec 2>&1; Icommand)
     Ist=$?
     Ix=
     [ -s "$Id/t" ] && Ix=signal

@@ -28,7 +28,7 @@ function terminal(pty: PtyRequest): string {
 
 /**
  * The script that a channel's own sh sources before it becomes the command: environment, terminal,
- * and the command in Ic (or the login shell's arguments in Iargs).
+ * and the command in Ic, or Ilogin for a login shell.
  */
 export function execScript(request: Extract<OpenRequest, { kind: 'exec' }>): Buffer {
   const head = 'export SHELL="${SHELL:-/bin/sh}"\nunset SSH_TTY\n';
@@ -37,11 +37,11 @@ export function execScript(request: Extract<OpenRequest, { kind: 'exec' }>): Buf
   if (request.pty !== undefined) {
     parts.push(...exports({ TERM: request.pty.term }), Buffer.from(terminal(request.pty)));
   }
-  if (request.command === undefined) parts.push(Buffer.from('Iargs=-l\n'));
+  if (request.command === undefined) parts.push(Buffer.from('Ilogin=login\n'));
   else {
     // sshd's command is a C string too.
     const end = request.command.indexOf(0);
-    parts.push(Buffer.from('Iargs=\nIc='), quote(end < 0 ? request.command : request.command.subarray(0, end)), Buffer.from('\n'));
+    parts.push(Buffer.from('Ilogin=\nIc='), quote(end < 0 ? request.command : request.command.subarray(0, end)), Buffer.from('\n'));
   }
   return Buffer.concat(parts);
 }

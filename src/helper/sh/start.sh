@@ -70,6 +70,24 @@ Ileave() {
   done 2>/dev/null
 }
 IEOF
+# The environment with which the login shell was started, as a script: its start-up files have changed
+# its own since. Line ends within values travel as \001; what is of the terminal, or cannot be set, stays.
+Ienviron() {
+  tr '\n\000' '\001\n' <"/proc/$1/environ" 2>/dev/null |
+  LC_ALL=C grep -v -E '^(PWD|OLDPWD|SHLVL|_|SSH_TTY|TERM|COLUMNS|LINES|PPID|UID|EUID|SHELLOPTS|BASHOPTS|I[A-Z]?|I[a-z]+)=' |
+  LC_ALL=C sed -n "$2" | tr '\001' '\n'
+}
+Ix=$(Ienviron "$PPID" "s/'/'\\\\''/g;s/^\([A-Za-z_][A-Za-z0-9_]*=\)\(.*\)\$/export \1'\2'/;s/^export PATH=/Ipath=/p;/^export /p")
+case $Ix in
+  *Ipath=*)
+    for Iy in $(Ienviron $$ 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*$/\1/p'); do
+      [ "$Iy" = PATH ] || printf 'unset %s\n' "$Iy"
+    done >"$ID/env"
+    printf '%s\n' "$Ix" >>"$ID/env"
+    Ix=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$PPID/status" 2>/dev/null)
+    sed -n 's/^Umask:[^0-7]*/umask /p' "/proc/${Ix:-0}/status" 2>/dev/null >>"$ID/env"
+    ;;
+esac
 cat >"$ID/f" <<'IEOF'
 @FRONT@
 IEOF

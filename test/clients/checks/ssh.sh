@@ -20,8 +20,6 @@ done
 
 ### tells 127 for an unknown command, 126 for what cannot be run, and 1 for a failing last line
 # prints: 127\n126\n1\n
-# sh differs: programs see the path of the shell as its name ($0): a shell cannot name what it becomes
-# sh prints: ^127\n126\n1\n
 ssh dev /nowhere/to/be; echo $?
 ssh dev /etc/passwd; echo $?
 ssh dev "true; false"; echo $?
@@ -116,8 +114,6 @@ rm $R/pid
 
 ### runs scripts given on standard input
 # prints: got hello\n9\n
-# sh differs: programs see the path of the shell as its name ($0): a shell cannot name what it becomes
-# sh prints: got hello\n9\nlogin /bin/bash\n8
 printf 'echo one\nread x\nhello\necho "got $x"\nexit 9\n' | ssh -T dev bash; echo $?
 printf 'echo login $0; exit 8' | ssh -T dev; echo $?
 
@@ -158,8 +154,6 @@ ssh dev "env | cut -d= -f1 | sort"
 
 ### gives a process the session that sshd gives it
 # prints: bash
-# sh differs: programs see the path of the shell as its name ($0): a shell cannot name what it becomes
-# sh prints: ^/bin/bash\n
 ssh dev 'echo $0; umask; pwd; ulimit -a; tty
 ls -l /proc/self/fd | awk "NR>1{print \$9, \$10}" | sed "s/[0-9]*\]/N]/; /proc/d"
 ps -o tty=,stat=,ni= -p $$
@@ -271,8 +265,6 @@ expect x.exp
 
 ### starts a login shell when no command is given
 # prints: login
-# sh differs: programs see the path of the shell as its name ($0): a shell cannot name what it becomes
-# sh prints: login\n(.|\n)*/bin/bash\n
 printf 'shopt -q login_shell && echo login; echo $0; exit 3\n' | ssh -tt dev 2>&1 | tr -d "\r" | grep -v "^$" | tail -4
 echo ${PIPESTATUS[1]}
 

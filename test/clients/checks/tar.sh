@@ -31,8 +31,6 @@ dd if=f bs=64k 2>/dev/null | ssh dev "dd of=$R/h bs=1M iflag=fullblock 2>/dev/nu
 
 ### tells what is wrong: a full device, a missing folder, a broken archive
 # prints: full|No space left on device
-# sh differs: programs see the path of the shell as its name ($0): a shell cannot name what it becomes
-# sh prints: 1\n2\n3\n$
 printf x | ssh dev "cat >/dev/full" 2>&1; echo ${PIPESTATUS[1]}
 printf x | ssh dev "cat >/no/such" 2>&1; echo ${PIPESTATUS[1]}
 head -c 5000 /dev/urandom | ssh dev "tar xf - -C $R" 2>/dev/null; echo ${PIPESTATUS[1]}
