@@ -2,6 +2,7 @@ import type { Stats } from 'node:fs';
 import { open, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Fault } from '../base/errors.js';
+import { systemReason } from '../base/system-error.js';
 
 /** Longest text file read, in bytes: a thousand tunnels with long tokens, or as many keys. */
 export const TEXT_LIMIT_BYTES = 16 * 1024 * 1024;
@@ -63,13 +64,6 @@ async function read(path: string, what: string): Promise<{ text: string; stats: 
       await file.close();
     }
   } catch (cause) {
-    throw new Fault('LOCAL', `cannot read ${what} from ${path}: ${reason(cause)}.`, { cause });
+    throw new Fault('LOCAL', `cannot read ${what} from ${path}: ${systemReason(cause)}.`, { cause });
   }
-}
-
-/** Why a file could not be used, in words. */
-export function reason(cause: unknown): string {
-  const words = { ENOENT: 'it does not exist', EACCES: 'permission denied', EISDIR: 'it is a directory' };
-  const { code, message } = cause as NodeJS.ErrnoException;
-  return words[code as keyof typeof words] ?? message;
 }

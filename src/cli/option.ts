@@ -47,11 +47,11 @@ export const peerAddress: (text: string) => Address = parsed((text) => {
   return address;
 });
 
-/** A whole number within bounds, of `unit`. */
-export function wholeNumber(min: number, max: number, unit: string): (text: string) => number {
+/** A whole number within bounds, of `unit` if it has one. */
+export function wholeNumber(min: number, max: number, unit?: string): (text: string) => number {
   return (text) => {
     const value = Number(text);
-    if (!/^\d+$/.test(text) || value < min || value > max) throw new InvalidArgumentError(`It is a whole number of ${unit} from ${min} to ${max}.`);
+    if (!/^\d+$/.test(text) || value < min || value > max) throw new InvalidArgumentError(`It is a whole number${unit === undefined ? '' : ` of ${unit}`} from ${min} to ${max}.`);
     return value;
   };
 }

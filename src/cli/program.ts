@@ -18,9 +18,14 @@ export function createProgram(parts: Parts, exit: (code: number) => void): Comma
   }
   for (const command of [program, ...program.commands]) {
     command.exitOverride();
-    command.configureOutput({ outputError: (text, write) => write(`iotda-ssh: ${text.replace(/^error: /, '')}`) });
+    command.configureOutput({ outputError: (text, write) => write(errorLine(text)) });
   }
   return program;
+}
+
+/** commander's complaint as one line: its hint ("Did you mean …?") comes on a second one. */
+function errorLine(text: string): string {
+  return `iotda-ssh: ${text.replace(/^error: /, '').trimEnd().replaceAll('\n', ' ')}\n`;
 }
 
 const ENVIRONMENT_HELP = `

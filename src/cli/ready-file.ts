@@ -2,6 +2,7 @@ import { randomUUID } from 'node:crypto';
 import { readFileSync, unlinkSync } from 'node:fs';
 import { rename, unlink, writeFile } from 'node:fs/promises';
 import { Fault } from '../base/errors.js';
+import { NO_FOLDER, systemReason } from '../base/system-error.js';
 
 /** What a script learns from a ready file. Fields that a command does not have are left out. */
 export interface Ready {
@@ -27,7 +28,7 @@ export async function writeReadyFile(path: string, ready: Ready): Promise<() => 
     await rename(temporary, path);
   } catch (cause) {
     await unlink(temporary).catch(() => undefined);
-    throw new Fault('LOCAL', `cannot write the ready file ${path}: ${(cause as Error).message}.`, { cause });
+    throw new Fault('LOCAL', `cannot write the ready file ${path}: ${systemReason(cause, NO_FOLDER)}.`, { cause });
   }
   return () => {
     try {

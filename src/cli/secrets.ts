@@ -6,7 +6,7 @@ import { execFile } from 'node:child_process';
 import { open } from 'node:fs/promises';
 import { text } from 'node:stream/consumers';
 import { Fault } from '../base/errors.js';
-import { reason } from './files.js';
+import { systemReason } from '../base/system-error.js';
 
 /** Longest secret, in bytes. Tokens of the platform are a few kilobytes. */
 export const SECRET_LIMIT_BYTES = 64 * 1024;
@@ -88,5 +88,5 @@ export function checked(raw: string, what: string, where: string): string {
 }
 
 function unreadable(path: string, what: string, cause: unknown): Fault {
-  return new Fault('LOCAL', `cannot read ${what} from ${path}: ${reason(cause)}.`, { cause });
+  return new Fault('LOCAL', `cannot read ${what} from ${path}: ${systemReason(cause)}.`, { cause });
 }

@@ -50,8 +50,9 @@ async function token(options: TunnelOptions, command: Command, log: Log): Promis
   if (options.token === undefined) {
     throw new Fault('USAGE', 'the tunnel token is missing: give --token-file FILE (- for standard input) or set IOTDA_SSH_TOKEN');
   }
-  if (command.getOptionValueSource('token') === 'cli') log.warn('--token: every user of this machine can see the token in the list of processes; use --token-file or IOTDA_SSH_TOKEN');
-  return checked(options.token, 'the tunnel token', '--token');
+  const isArgument = command.getOptionValueSource('token') === 'cli';
+  if (isArgument) log.warn('--token: every user of this machine can see the token in the list of processes; use --token-file or IOTDA_SSH_TOKEN');
+  return checked(options.token, 'the tunnel token', isArgument ? '--token' : 'IOTDA_SSH_TOKEN');
 }
 
 /** Refuses to listen for other machines unless the operator said so. */

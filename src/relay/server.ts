@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { Fault } from '../base/errors.js';
+import { systemReason } from '../base/system-error.js';
 import { TOKEN_HEADER } from '../protocol/constants.js';
 import { sameToken, verifyTunnels, type TunnelEntry } from './config.js';
 import { Exchange, type LegStats } from './exchange.js';
@@ -154,9 +155,7 @@ function webSockets(maxPayload: number): WebSocketServer {
 function listen(server: Server, options: RelayOptions): Promise<{ host: string; port: number }> {
   return new Promise((resolve, reject) => {
     server.once('error', (cause: NodeJS.ErrnoException) => {
-      const why =
-        cause.code === 'EADDRINUSE' ? 'it is in use' : cause.code === 'EACCES' ? 'no permission for this port' : (cause.code ?? 'unknown reason');
-      reject(new Fault('LOCAL', `the relay cannot listen on ${options.host}:${options.port}: ${why}; choose another with --listen`, { cause }));
+      reject(new Fault('LOCAL', `the relay cannot listen on ${options.host}:${options.port}: ${systemReason(cause)}; choose another with --listen`, { cause }));
     });
     server.listen(options.port, options.host, () => {
       const { address, port } = server.address() as AddressInfo;

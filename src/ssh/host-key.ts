@@ -5,9 +5,10 @@
 import { randomBytes } from 'node:crypto';
 import { chmod, link, mkdir, open, readFile, rm, stat } from 'node:fs/promises';
 import { homedir } from 'node:os';
-import { isAbsolute, join } from 'node:path';
+import { dirname, isAbsolute, join } from 'node:path';
 import ssh2 from 'ssh2';
 import { Fault } from '../base/errors.js';
+import { NO_FOLDER, systemReason } from '../base/system-error.js';
 import { fingerprint } from './public-key.js';
 
 export interface HostKeys {
@@ -55,11 +56,30 @@ export function knownHostsLine(host: string, port: number, publicKey: string): s
 
 async function makeFolder(folder: string): Promise<void> {
   try {
-    await mkdir(folder, { recursive: true, mode: 0o700 });
+    await makeFolders(folder);
     const found = await stat(folder);
     if ((found.mode & 0o022) !== 0 && found.uid === process.getuid?.()) await chmod(folder, 0o700);
   } catch (cause) {
-    throw new Fault('LOCAL', `The folder for host keys, ${folder}, cannot be used: ${text(cause)}. Set XDG_STATE_HOME to one that can.`, { cause });
+    throw new Fault('LOCAL', `The folder for host keys, ${folder}, cannot be made: ${systemReason(cause, 'nothing can be made there')}. Set XDG_STATE_HOME to one that can.`, { cause });
+  }
+}
+
+/**
+ * Node's own `recursive` goes round in circles for ever where a folder is there and yet takes none
+ * (/proc): here each folder is tried once more after the one above it was made, and no oftener.
+ */
+async function makeFolders(folder: string): Promise<void> {
+  const make = async (): Promise<void> => {
+    await mkdir(folder, { mode: 0o700 }).catch((cause: NodeJS.ErrnoException) => {
+      if (cause.code !== 'EEXIST') throw cause;
+    });
+  };
+  try {
+    await make();
+  } catch (cause) {
+    if ((cause as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(folder) === folder) throw cause;
+    await makeFolders(dirname(folder));
+    await make();
   }
 }
 
@@ -97,7 +117,7 @@ async function read(path: string): Promise<string | undefined> {
   } catch (cause) {
     if (cause instanceof Fault) throw cause;
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new Fault('LOCAL', `The host key ${path} cannot be read: ${text(cause)}.`, { cause });
+    throw new Fault('LOCAL', `The host key ${path} cannot be read: ${systemReason(cause)}.`, { cause });
   }
   parse(content, path);
   return content;
@@ -118,7 +138,7 @@ async function writeOnce(path: string, content: string): Promise<void> {
       if (cause.code !== 'EEXIST') throw cause;
     });
   } catch (cause) {
-    throw new Fault('LOCAL', `The host key ${path} cannot be written: ${text(cause)}.`, { cause });
+    throw new Fault('LOCAL', `The host key ${path} cannot be written: ${systemReason(cause, NO_FOLDER)}.`, { cause });
   } finally {
     await rm(aside, { force: true });
   }
@@ -127,18 +147,30 @@ async function writeOnce(path: string, content: string): Promise<void> {
 function parse(content: string, path: string): Buffer {
   const parsed = ssh2.utils.parseKey(content);
   const key = Array.isArray(parsed) ? parsed[0] : parsed;
-  if (key === undefined || key instanceof Error || !key.isPrivateKey()) {
-    throw new Fault('LOCAL', `The host key ${path} is damaged: remove it to have a new one made (clients will then ask about the change).`, { cause: key });
+  if (isEncrypted(content)) {
+    throw new Fault('LOCAL', `The host key ${path} is protected by a passphrase, which nobody is there to type: use a key without one.`);
   }
+  if (key === undefined || key instanceof Error) {
+    throw new Fault('LOCAL', `The host key ${path} is damaged or no private key: name another file, or remove it to have a new one made (clients will then ask about the change).`, { cause: key });
+  }
+  if (!key.isPrivateKey()) throw new Fault('LOCAL', `The host key ${path} is a public key: name the file with the private one.`);
   return key.getPublicSSH();
+}
+
+/** Whether a private key, in PEM or in OpenSSH's own format, wants a passphrase. */
+function isEncrypted(content: string): boolean {
+  if (/^(Proc-Type: 4,ENCRYPTED|-----BEGIN ENCRYPTED PRIVATE KEY-----)\s*$/m.test(content)) return true;
+  const body = /^-----BEGIN OPENSSH PRIVATE KEY-----\n([A-Za-z0-9+/=\s]+)/m.exec(content)?.[1];
+  if (body === undefined) return false;
+  // PROTOCOL.key: the magic word with its NUL, then the name of the cipher.
+  const bytes = Buffer.from(body, 'base64');
+  const magic = Buffer.from('openssh-key-v1\0');
+  const cipher = magic.length + 4;
+  return bytes.subarray(0, magic.length).equals(magic) && bytes.length > cipher && !bytes.subarray(cipher).toString('latin1').startsWith('none');
 }
 
 function describe(blob: Buffer): { fingerprint: string; publicKey: string } {
   const typeLength = blob.readUInt32BE(0);
   const type = blob.toString('latin1', 4, 4 + typeLength);
   return { fingerprint: fingerprint(blob), publicKey: `${type} ${blob.toString('base64')}` };
-}
-
-function text(cause: unknown): string {
-  return cause instanceof Error ? cause.message : String(cause);
 }

@@ -19,6 +19,8 @@ const MAX_RSA_BITS = 16384;
 /** FIDO: the user touched the authenticator (flag 1 of the signature). */
 const USER_PRESENT = 0x01;
 
+const THE_KEY = 'The public key';
+
 interface ParsedKey {
   type: string;
   key: KeyObject;
@@ -34,7 +36,7 @@ export function fingerprint(blob: Buffer): string {
 
 /** The key type named in a wire form blob. Throws a Fault when it is no public key at all. */
 export function keyType(blob: Buffer): string {
-  return new WireReader(blob).latin1('key type');
+  return new WireReader(blob, 0, THE_KEY).latin1('key type');
 }
 
 /** Throws a Fault when the blob is not a usable key of a type we accept. */
@@ -80,7 +82,7 @@ function verifyBody(algorithm: string, parsed: ParsedKey, body: Buffer, data: Bu
 }
 
 function parseKey(blob: Buffer): ParsedKey {
-  const reader = new WireReader(blob);
+  const reader = new WireReader(blob, 0, THE_KEY);
   const type = reader.latin1('key type');
   const parsed = readKey(type, reader);
   if (reader.left !== 0) throw new Fault('PROTOCOL', `A public key of type ${type} has bytes after its end.`);

@@ -8,10 +8,13 @@ const UTF8 = new TextDecoder('utf-8', { fatal: true });
 
 export class WireReader {
   readonly #bytes: Buffer;
+  readonly #of: string;
   #at: number;
 
-  constructor(bytes: Buffer, start = 0) {
+  /** `of`: what is read, as the beginning of a sentence that says what is wrong with it. */
+  constructor(bytes: Buffer, start = 0, of = 'The SSH client sent a packet that') {
     this.#bytes = bytes;
+    this.#of = of;
     this.#at = start;
   }
 
@@ -61,7 +64,7 @@ export class WireReader {
 
   #need(count: number, what: string): void {
     if (this.left < count) {
-      throw new Fault('PROTOCOL', `The SSH client sent a packet that ends inside its ${what}.`);
+      throw new Fault('PROTOCOL', `${this.#of} ends inside its ${what}.`);
     }
   }
 }

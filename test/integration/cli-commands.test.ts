@@ -89,6 +89,12 @@ describe('the token', () => {
     await connects(['--token-file', await secretFile('source-secret')], { env: { IOTDA_SSH_TOKEN: 'another' } });
   });
 
+  test('that is empty names the variable it came from', async () => {
+    const result = await iotdaSsh(['bridge', '--tunnel-uri', 'ws://127.0.0.1:1/x'], { env: { IOTDA_SSH_TOKEN: '' } });
+    expect(result.status).toBe(3);
+    expect(result.stderr.toString()).toBe('iotda-ssh: the tunnel token is empty: IOTDA_SSH_TOKEN holds nothing.\n');
+  });
+
   test('given twice is a contradiction', async () => {
     const result = await iotdaSsh(['bridge', '--tunnel-uri', 'ws://127.0.0.1:1/x', '--token', 'x', '--token-file', '-']);
     expect(result.status).toBe(2);

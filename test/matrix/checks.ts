@@ -10,8 +10,6 @@ import { terminal } from './terminal.js';
 export interface Check {
   name: string;
   look(side: Side, cell: Cell): Promise<unknown>;
-  /** Only in these cells; default: all. */
-  in?(cell: Cell): boolean;
   /** Why the bridge sees something else here, and what; undefined: it must not. */
   differs?(cell: Cell): string | undefined;
 }

@@ -1,5 +1,5 @@
 /** The table of a run: agent and tier down, shells across; what failed stands below it. */
-import { SHELLS, type Cell } from './cells.js';
+import { nameOf, SHELLS, type Cell } from './cells.js';
 
 export interface Result {
   cell: Cell;
@@ -7,6 +7,11 @@ export interface Result {
   checks: number;
   /** Check and what was wrong with it. */
   wrong: { check: string; why: string }[];
+}
+
+export function resultText({ cell, seconds, checks, wrong }: Result): string {
+  const list = wrong.map(({ check, why }) => `\n  ${check}: ${why.replaceAll('\n', '\n    ')}`);
+  return `${nameOf(cell)}: ${checks - wrong.length} of ${checks} in ${seconds.toFixed(0)} s${list.join('')}`;
 }
 
 export function table(results: readonly Result[]): string {

@@ -16,7 +16,7 @@ export async function bootSh(carrier: PtyCarrier): Promise<Boot> {
     text += bytes.toString('latin1');
   };
   const loop = `while IFS= read -r l;do case $l in *"$w "*)eval "\${l##*$w }";;esac;done`;
-  carrier.write(` unset HISTFILE;exec sh -c 'stty raw -echo;w=${word.slice(0, 5)};w=\${w}${word.slice(5)};printf @%s@ $w;${loop}'\r`);
+  carrier.write(` unset HISTFILE;sh -c 'stty raw -echo;w=${word.slice(0, 5)};w=\${w}${word.slice(5)};printf @%s@ $w;${loop}'\r`);
   await waitFor('the boot sh', () => text.includes(`@${word}@`));
   return {
     facts: {},

@@ -31,7 +31,7 @@ export function demoCommand(parts: Parts, exit: (code: number) => void): Command
     .addOption(option('--password-file <file>', 'file with the password; without it a random one is made and shown'))
     .addOption(option('--shell <path>', 'login shell of the device (default: yours)'))
     .addOption(option('--profile <name>', 'which agent the device behaves like').choices(PROFILE_NAMES).default('sound'))
-    .addOption(option('--seed <n>', 'makes the faults of a profile repeatable').argParser(wholeNumber(0, MAX_SEED, 'the seed')).default(1));
+    .addOption(option('--seed <n>', 'makes the faults of a profile repeatable').argParser(wholeNumber(0, MAX_SEED)).default(1));
   withCommonOptions(withServerOptions(command), { logLevel: 'warn' });
   return command.action(async (options: DemoOptions) => {
     exit(

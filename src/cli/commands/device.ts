@@ -30,7 +30,7 @@ export function deviceCommand(parts: Parts, exit: (code: number) => void): Comma
     .addOption(option('--password-file <file>', 'file with the password for --local; - for standard input'))
     .addOption(option('--shell <path>', 'login shell for --local (default: that of this user)'))
     .addOption(option('--profile <name>', 'which agent to behave like').choices(PROFILE_NAMES).default('sound'))
-    .addOption(option('--seed <n>', 'makes the faults of a profile repeatable').argParser(wholeNumber(0, MAX_SEED, 'the seed')).default(1))
+    .addOption(option('--seed <n>', 'makes the faults of a profile repeatable').argParser(wholeNumber(0, MAX_SEED)).default(1))
     .addOption(option('--fault <name=value>', 'change one switch of the profile (repeatable)').argParser(repeatable).hideHelp());
   return withCommonOptions(command, { logLevel: 'info' }).action(async (options: DeviceOptions) => {
     exit(

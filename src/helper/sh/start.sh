@@ -77,15 +77,19 @@ Ienviron() {
   LC_ALL=C grep -v -E '^(PWD|OLDPWD|SHLVL|_|SSH_TTY|TERM|COLUMNS|LINES|PPID|UID|EUID|SHELLOPTS|BASHOPTS|I[A-Z]?|I[a-z]+)=' |
   LC_ALL=C sed -n "$2" | tr '\001' '\n'
 }
-Ix=$(Ienviron "$PPID" "s/'/'\\\\''/g;s/^\([A-Za-z_][A-Za-z0-9_]*=\)\(.*\)\$/export \1'\2'/;s/^export PATH=/Ipath=/p;/^export /p")
+Ix=
+[ -r "/proc/$PPID/stat" ] && read -r Ix <"/proc/$PPID/stat"
+# After the name in brackets: state, parent, group, session. It has to be the login: who leads the session.
+set -- ${Ix##*)}
+Ix=
+[ "$4" = "$PPID" ] && Ix=$(Ienviron "$PPID" "s/'/'\\\\''/g;s/^\([A-Za-z_][A-Za-z0-9_]*=\)\(.*\)\$/export \1'\2'/;s/^export PATH=/Ipath=/p;/^export /p")
 case $Ix in
   *Ipath=*)
     for Iy in $(Ienviron $$ 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*$/\1/p'); do
       [ "$Iy" = PATH ] || printf 'unset %s\n' "$Iy"
     done >"$ID/env"
     printf '%s\n' "$Ix" >>"$ID/env"
-    Ix=$(sed -n 's/^PPid:[^0-9]*//p' "/proc/$PPID/status" 2>/dev/null)
-    sed -n 's/^Umask:[^0-7]*/umask /p' "/proc/${Ix:-0}/status" 2>/dev/null >>"$ID/env"
+    sed -n 's/^Umask:[^0-7]*/umask /p' "/proc/$2/status" 2>/dev/null >>"$ID/env"
     ;;
 esac
 cat >"$ID/f" <<'IEOF'

@@ -67,6 +67,7 @@ describe('a bad command line ends with one sentence', () => {
     [['bridge', '--rekey-limit', '5G'], 'from 16 to 4G'],
     [['bridge', '--rekey-limit', '1G,0'], 'from 16 to 4G'],
     [['bridge', '--max-startups', '0'], 'whole number of clients'],
+    [['demo', '--seed', '1.5'], 'It is a whole number from 0 to 4294967295'],
     [['relay', '--listen', ':0'], "required option '--tunnels <file>' not specified"],
     [['device', '--sshd', 'localhost:0'], 'Port 0 cannot be connected to'],
     [['dmeo'], 'Did you mean demo?'],
@@ -77,6 +78,14 @@ describe('a bad command line ends with one sentence', () => {
     expect((thrown as CommanderError).message).toContain(sentence);
     expect((thrown as CommanderError).exitCode).not.toBe(0);
   });
+});
+
+test('what commander says on two lines is printed as one', async () => {
+  let printed = '';
+  const made = createProgram(PARTS, () => undefined);
+  for (const command of [made, ...made.commands]) command.configureOutput({ writeErr: (text) => (printed += text) });
+  await made.parseAsync(['demo', '--lingr', '4'], { from: 'user' }).catch(() => undefined);
+  expect(printed).toBe("iotda-ssh: unknown option '--lingr' (Did you mean --linger?)\n");
 });
 
 describe('a switch in the environment', () => {

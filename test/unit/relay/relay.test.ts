@@ -89,7 +89,7 @@ describe('admission', () => {
   it('says in one sentence that the address is in use', async () => {
     await start();
     const second = startRelay({ host: '127.0.0.1', port: relay.port, tunnels: [entry], log: silentLog() });
-    await expect(second).rejects.toThrow(/cannot listen on 127\.0\.0\.1:\d+: it is in use/);
+    await expect(second).rejects.toThrow(/cannot listen on 127\.0\.0\.1:\d+: another program uses that port/);
     await expect(second).rejects.toMatchObject({ code: 'LOCAL' });
   });
 

@@ -62,6 +62,10 @@ describe('a file of authorised keys', () => {
     expect(told).toEqual([expect.stringMatching(/^my-keys line 1: the ssh-rsa key cannot be used/), expect.stringMatching(/^my-keys line 3: the option "cert-authority"/)]);
   });
 
+  it('tells of a key that is cut off as of a key, not of a client', () => {
+    expect(() => parseAuthorizedKeys('ssh-ed25519 AAAA', 'my-keys')).toThrow('my-keys line 1: the ssh-ed25519 key cannot be used: The public key ends inside its key type.');
+  });
+
   it('passes over DSA keys, which nobody can use any more', () => {
     expect(parseAuthorizedKeys(`ssh-dss AAAAB3NzaC1kc3M= old\n${ED}\n`, 'my-keys').map(({ line }) => line)).toEqual([2]);
   });

@@ -1,9 +1,10 @@
-import { createHash } from 'node:crypto';
-import { chmodSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
+import { createHash, generateKeyPairSync } from 'node:crypto';
+import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
+import ssh2 from 'ssh2';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { knownHostsLine, loadHostKeys, stateFolder } from '../../../src/ssh/host-key.js';
+import { knownHostsLine, loadHostKeyFile, loadHostKeys, stateFolder } from '../../../src/ssh/host-key.js';
 
 describe('host keys', () => {
   let root: string;
@@ -44,6 +45,32 @@ describe('host keys', () => {
     writeFileSync(path, 'rubbish', { mode: 0o600 });
     await expect(loadHostKeys(root)).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining(path) });
     expect(readFileSync(path, 'utf8')).toBe('rubbish');
+  });
+
+  const PASSPHRASE = { cipher: 'aes-256-cbc', passphrase: 'secret' };
+  it.each([
+    ['PEM', () => generateKeyPairSync('rsa', { modulusLength: 2048 }).privateKey.export({ type: 'pkcs1', format: 'pem', ...PASSPHRASE })],
+    ['PKCS#8', () => generateKeyPairSync('ed25519').privateKey.export({ type: 'pkcs8', format: 'pem', ...PASSPHRASE })],
+    ['OpenSSH’s format', () => ssh2.utils.generateKeyPairSync('ed25519', { cipher: 'aes256-ctr', passphrase: 'secret', rounds: 16 }).private],
+  ])('are refused with the reason when they want a passphrase, in %s', async (_format, make) => {
+    const path = join(root, 'key');
+    writeFileSync(path, make(), { mode: 0o600 });
+    await expect(loadHostKeyFile(path)).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('passphrase') });
+  });
+
+  it('are refused with the reason when they are public', async () => {
+    const path = join(root, 'key.pub');
+    writeFileSync(path, (await loadHostKeys(root)).publicKey, { mode: 0o600 });
+    await expect(loadHostKeyFile(path)).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('is a public key') });
+  });
+
+  // Node's mkdir with `recursive` never comes back from there.
+  it.runIf(existsSync('/proc/self'))('are not made where no folder can be made', async () => {
+    await expect(loadHostKeys('/proc/no/such/state')).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('XDG_STATE_HOME') });
+  });
+
+  it('tell where they cannot be written', async () => {
+    await expect(loadHostKeyFile(join(root, 'none', 'key'))).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringMatching(/cannot be written: its folder does not exist\.$/) });
   });
 
   it('need a folder', async () => {
