@@ -31,10 +31,14 @@ const WORDS_SHOWN = 200;
  */
 const HURRY_MS = 5_000;
 
-/** The device is not at the tunnel, or does not show it: trying again at once would be in vain. */
+/**
+ * The device is not at the tunnel, or does not show it, or there is no tunnel (`unreachable`): trying
+ * again at once would be in vain. Not TUNNEL: the tunnel goes on trying.
+ */
 export class DeviceAbsent extends Fault {
-  constructor(what: 'has not come to' | 'does not answer at') {
-    super('DEVICE_LOST', `The device ${what} the tunnel; check that it is online and that its agent runs.`);
+  constructor(what: 'has not come to' | 'does not answer at', unreachable?: Fault) {
+    const device = `The device ${what} the tunnel; check that it is online and that its agent runs.`;
+    super('DEVICE_LOST', unreachable === undefined ? device : `The tunnel cannot be opened: ${unreachable.message}.`, { cause: unreachable });
   }
 }
 
@@ -78,6 +82,8 @@ export class Login {
   /** Nobody said that the device is there. */
   #assumed = false;
   #lostAt = 0;
+  /** Why the tunnel is not open, while it is not. */
+  #unreachable: Fault | undefined;
   /** Of the newest login, to know it in what the other side says. */
   #password = '';
   #returnTimer: NodeJS.Timeout | undefined;
@@ -107,7 +113,9 @@ export class Login {
 
   start(): void {
     this.#tunnel.start({
-      open: () => undefined,
+      open: () => {
+        this.#unreachable = undefined;
+      },
       deviceUp: (device) => {
         this.#deviceUp(device);
       },
@@ -117,6 +125,7 @@ export class Login {
       lost: ({ cause }) => {
         this.#device = false;
         this.#lostAt = performance.now();
+        this.#unreachable = cause;
         this.#drop(cause);
       },
       ended: (fault) => {
@@ -234,12 +243,16 @@ export class Login {
   async #deviceLeg(signal: AbortSignal): Promise<void> {
     const deadline = new Deadline(this.#options.deviceWaitMs, signal);
     const hurry = setInterval(() => {
-      if (this.#tunnel.state === 'waiting' && performance.now() - this.#lostAt >= HURRY_MS) this.#tunnel.reset('a session waits for the tunnel');
+      if (this.#tunnel.state !== 'waiting' || performance.now() - this.#lostAt < HURRY_MS) return;
+      const cause = this.#unreachable;
+      this.#tunnel.reset('a session waits for the tunnel');
+      // Our impatience is not why it is not open.
+      this.#unreachable = cause;
     }, HURRY_MS / 5);
     try {
       while (!this.#device) {
         if (this.#ended !== undefined) throw this.#ended;
-        if (deadline.signal.aborted) throw new DeviceAbsent('has not come to');
+        if (deadline.signal.aborted) throw new DeviceAbsent('has not come to', this.#unreachable);
         await new Promise<void>((resolve) => {
           this.#waiters.push(resolve);
           deadline.signal.addEventListener('abort', () => {

@@ -60,6 +60,19 @@ describe('a device', () => {
     expect(tierOf(stack)).toBe('sh');
   });
 
+  test.each(['python', 'sh'] as const)('on which nothing but the home can be written is served by the %s tier', async (tier) => {
+    // /dev stays: terminals are made there.
+    const stack = await startStack(scope, { tier, sshd: { mounts: ['mount --bind /home /home', 'mount -o remount,ro,bind /', ...readOnly('/tmp', '/var', '/run', '/dev/shm')] } });
+    const refused = await ssh(stack, ['touch /tmp/x /var/tmp/x /dev/shm/x /run/x /x 2>&1; touch ok; ls']);
+    expect(refused.stdout.toString().match(/Read-only file system/g)).toHaveLength(5);
+    expect(refused.stdout.toString()).toMatch(/^ok$/m);
+    await moves(stack, 256 * 1024);
+    expect(tierOf(stack)).toBe(tier);
+    stack.bridge.kill('SIGINT');
+    await stack.bridge.exited;
+    await waitFor('nothing to be left in the home', async () => (await ssh(stack.direct, ['ls -A'])).stdout.toString() === 'ok\n');
+  });
+
   test('whose login is a menu and no shell gives its terminal, and says why a command is refused', async () => {
     const menu = join(await scope.tempDir('menu'), 'menu');
     await writeFile(menu, '#!/bin/sh\necho "1) status 2) reboot"\nwhile read choice; do echo "chose <$choice>"; done\n', { mode: 0o755 });

@@ -165,6 +165,15 @@ describe('a login', () => {
     await vi.advanceTimersByTimeAsync(DEVICE_WAIT_MS);
     await failed;
   });
+
+  it('blames the way to the platform, not the device, when the tunnel cannot be opened', async () => {
+    const all = platform();
+    const opening = all.login.open(CREDENTIAL, false, all.never);
+    const failed = expect(opening).rejects.toMatchObject({ code: 'DEVICE_LOST', message: 'The tunnel cannot be opened: no connection to host (ECONNREFUSED).' });
+    all.peer.lose('no connection to host (ECONNREFUSED)');
+    await vi.advanceTimersByTimeAsync(DEVICE_WAIT_MS);
+    await failed;
+  });
 });
 
 describe('the terminal of a login', () => {
