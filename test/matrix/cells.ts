@@ -26,7 +26,8 @@ function noise(file: string): string {
   return [`echo "welcome; to: '${file}' <@b0,1@>"`, `printf '${COLOUR}colour${PLAIN} of ${file}\\n'`, `echo "of ${file}" >&2`].join('\n');
 }
 
-const GUARDED = ['# Nothing twice: many start-up files do this.', 'if [ -n "$PROFILE_READ" ]; then echo "profile read twice"; fi', 'PROFILE_READ=yes; export PROFILE_READ', 'PATH="$HOME/bin:$PATH"; export PATH'].join('\n');
+/** What start-up files change that a command under sshd never sees, and that a second reading would show. */
+const GUARDED = ['# Nothing twice: many start-up files do this.', 'if [ -n "$PROFILE_READ" ]; then echo "profile read twice"; fi', 'PROFILE_READ=yes; export PROFILE_READ', 'PATH="$HOME/bin:$PATH"; export PATH', 'umask 027', `ODD="it's\ntwo lines; \\$x"; export ODD`].join('\n');
 
 /** Start-up files of every shell, each of which prints, colours the prompt and changes PATH. */
 export const NOISY: Readonly<Record<string, string>> = {
@@ -44,7 +45,7 @@ export const NOISY: Readonly<Record<string, string>> = {
     '',
   ].join('\n'),
   '.cshrc': `echo "welcome; to: .cshrc <@b0,1@>"\nset prompt = "%{\\033[35m%}${PROMPT}%{\\033[0m%} "\n`,
-  '.login': 'echo "welcome; to: .login"\nsetenv PATH $HOME/bin:$PATH\nif ($?PROFILE_READ) echo "login read twice"\nsetenv PROFILE_READ yes\n',
+  '.login': 'echo "welcome; to: .login"\nsetenv PATH $HOME/bin:$PATH\nif ($?PROFILE_READ) echo "login read twice"\nsetenv PROFILE_READ yes\numask 027\n',
 };
 
 export const nameOf = ({ profile, shell, tier }: Cell): string => `${profile} ${shell} ${tier}`;
