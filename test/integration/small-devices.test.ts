@@ -48,6 +48,19 @@ describe('a device', () => {
     expect(stack.bridge.stderr).not.toContain('trying again');
   });
 
+  test('whose sh is bash and whose profile ends idle shells is served for longer than that', async () => {
+    // Bash takes TMOUT for every read, also of the programs that serve the bridge.
+    const stack = await startStack(scope, {
+      tier: 'sh',
+      files: { '.profile': 'TMOUT=4; export TMOUT\n' },
+      sshd: { mounts: ['mount --bind /bin/bash "$(readlink -f /bin/sh)"'] },
+    });
+    expect((await ssh(stack, ['sleep 9; echo late'])).stdout.toString()).toBe('late\n');
+    await moves(stack, 64 * 1024);
+    expect(stack.bridge.stderr.match(/the device is ready/g)).toHaveLength(1);
+    expect(stack.bridge.stderr).not.toContain('was lost');
+  });
+
   test('whose /tmp is read-only is served by the python tier', async () => {
     const stack = await startStack(scope, { sshd: { mounts: readOnly('/tmp', '/var/tmp') } });
     await moves(stack, 1024 * 1024);
