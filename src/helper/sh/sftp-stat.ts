@@ -8,6 +8,8 @@ export interface Stat {
   user: string;
   group: string;
   links: number;
+  /** When it was changed, before 1970 too. */
+  changedAt: number;
 }
 
 const FIELDS = /^([0-9a-f]+) (\d+) (\d+) (\d+) (-?\d+) (-?\d+) (\S+) (\S+) (\d+)/;
@@ -23,12 +25,14 @@ export function parseStat(text: string): Stat | undefined {
       size: Number(size),
       uid: Number(uid),
       gid: Number(gid),
-      atime: Math.max(0, Number(atime)),
-      mtime: Math.max(0, Number(mtime)),
+      // SFTP has no time before 1970: as in OpenSSH, such become times after 2038.
+      atime: Number(atime) >>> 0,
+      mtime: Number(mtime) >>> 0,
     },
     user: user === 'UNKNOWN' ? uid : user,
     group: group === 'UNKNOWN' ? gid : group,
     links: Number(links),
+    changedAt: Number(mtime),
   };
 }
 
@@ -46,12 +50,14 @@ export function parseListed(line: string, now: Date = new Date()): { stat: Stat;
   if (match === null) return undefined;
   const [, letter = '-', bits = '', links = '1', uid = '0', gid = '0', major, size = '0', day, clock, zone, loose, rest = ''] = match;
   const when = day === undefined ? looseTime(loose ?? '', now) : Date.parse(`${day}T${clock ?? '00:00:00'}${zone ?? '+0000'}`);
-  const mtime = Number.isNaN(when) ? 0 : Math.max(0, Math.floor(when / 1000));
+  const changedAt = Number.isNaN(when) ? 0 : Math.floor(when / 1000);
+  const mtime = changedAt >>> 0;
   const stat: Stat = {
     attrs: { mode: ((LETTERS[letter] ?? 0) << 12) | modeBits(bits), size: major === undefined ? Number(size) : 0, uid: Number(uid), gid: Number(gid), atime: mtime, mtime },
     user: uid,
     group: gid,
     links: Number(links),
+    changedAt,
   };
   return { stat, name: letter === 'l' ? rest.replace(/ -> [^]*$/, '') : rest };
 }
@@ -77,11 +83,12 @@ function looseTime(text: string, now: Date): number {
 
 const TYPES: Readonly<Record<number, string>> = { 0o14: 's', 0o12: 'l', 0o10: '-', 0o6: 'b', 0o4: 'd', 0o2: 'c', 0o1: 'p' };
 const MONTHS = ['Jan', 'Feb', 'Mar', 'Apr', 'May', 'Jun', 'Jul', 'Aug', 'Sep', 'Oct', 'Nov', 'Dec'];
-const HALF_YEAR_MS = 182 * 24 * 3_600_000;
+/** As in OpenSSH, half of 365 days. */
+const HALF_YEAR_S = 15_768_000;
 
 /** A line as `ls -l` prints it: what clients show for a name (draft section 7). */
 export function longName(name: Buffer, stat: Stat, now: Date = new Date()): Buffer {
-  const { mode, size, mtime } = stat.attrs;
+  const { mode, size } = stat.attrs;
   const bits = (shift: number, special: number, letter: string): string => {
     const own = mode >> shift;
     const execute = (own & 1) !== 0;
@@ -89,11 +96,12 @@ export function longName(name: Buffer, stat: Stat, now: Date = new Date()): Buff
     return `${(own & 4) !== 0 ? 'r' : '-'}${(own & 2) !== 0 ? 'w' : '-'}${last}`;
   };
   const permissions = `${TYPES[mode >> 12] ?? '?'}${bits(6, 0o4000, 's')}${bits(3, 0o2000, 's')}${bits(0, 0o1000, 't')}`;
-  const date = new Date(mtime * 1000);
+  const date = new Date(stat.changedAt * 1000);
   const day = `${MONTHS[date.getMonth()] ?? ''} ${String(date.getDate()).padStart(2)}`;
   const clock = `${String(date.getHours()).padStart(2, '0')}:${String(date.getMinutes()).padStart(2, '0')}`;
-  const recent = Math.abs(now.getTime() - date.getTime()) < HALF_YEAR_MS;
+  const age = Math.floor(now.getTime() / 1000) - stat.changedAt;
+  const recent = age >= 0 && age < HALF_YEAR_S;
   const when = `${day} ${recent ? clock : String(date.getFullYear()).padStart(5)}`;
-  const head = `${permissions} ${String(stat.links).padStart(4)} ${stat.user.padEnd(8)} ${stat.group.padEnd(8)} ${String(size).padStart(8)} ${when} `;
+  const head = `${permissions}  ${String(stat.links).padStart(3)} ${stat.user.padEnd(8)} ${stat.group.padEnd(8)} ${String(size).padStart(8)} ${when} `;
   return Buffer.concat([Buffer.from(head), name]);
 }

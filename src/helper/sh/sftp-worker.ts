@@ -2,7 +2,8 @@ import { randomBytes } from 'node:crypto';
 import { Fault } from '../../base/errors.js';
 import type { Channel, ChannelEvents } from '../../mux/device.js';
 import { quote } from './script.js';
-import { BadPacket, STATUS } from './sftp-wire.js';
+import { SftpError } from './sftp-errors.js';
+import { BadPacket } from './sftp-wire.js';
 
 /** Starts a script on the device as a channel of its own. */
 export type RunScript = (script: Buffer, events: ChannelEvents) => Channel;
@@ -16,18 +17,25 @@ export interface Answer {
 /** Longest answer kept: a directory of some hundred thousand entries. */
 const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 
+/** The last request may take so long after the client has gone, in milliseconds. */
+const END_MS = 30_000;
+
 /** Longest status behind the mark. */
 const STATUS_CHARS = 8;
 
-/** A path as one word of a shell line: no line end in it, and no leading dash. */
+/** A path as one word of a shell line, without a leading dash. */
 export function pathWord(path: Buffer): Buffer {
+  if (path.length === 0) return word(Buffer.from('.'));
+  return word(path[0] === 0x2d ? Buffer.concat([Buffer.from('./'), path]) : path);
+}
+
+/** Any bytes as one word on one line: line ends travel in a variable that the worker has set. */
+export function word(bytes: Buffer): Buffer {
   // A shell drops it, and another file would be meant.
-  if (path.includes(0)) throw new BadPacket('A name holds a NUL.');
-  const safe = path.length === 0 ? Buffer.from('.') : path[0] === 0x2d ? Buffer.concat([Buffer.from('./'), path]) : path;
-  if (!safe.includes(0x0a)) return quote(safe);
-  // `read` takes lines: line ends travel in a variable that the worker has set.
-  const parts = safe.toString('latin1').split('\n').map((part) => quote(Buffer.from(part, 'latin1')));
-  return Buffer.concat(parts.flatMap((part, index) => (index === 0 ? [part] : [Buffer.from('"$N"'), part])));
+  if (bytes.includes(0)) throw new BadPacket('A name holds a NUL.');
+  if (!bytes.includes(0x0a)) return quote(bytes);
+  const parts = bytes.toString('latin1').split('\n').map((part) => quote(Buffer.from(part, 'latin1')).toString('latin1'));
+  return Buffer.from(parts.join('"$N"'), 'latin1');
 }
 
 /** Concatenates shell text and words. */
@@ -55,6 +63,7 @@ export class SftpWorker {
   #bytes = 0;
   #tail: Buffer = Buffer.alloc(0);
   #over: Fault | undefined;
+  #hangUp: NodeJS.Timeout | undefined;
   #drained: (() => void)[] = [];
   #blocked = false;
 
@@ -96,17 +105,35 @@ export class SftpWorker {
     return await answer;
   }
 
+  /** What one line prints that reads no input; a status other than 0 becomes an SftpError. */
+  async run(line: Buffer): Promise<Buffer> {
+    await this.room();
+    const answer = await this.ask(shell`( ${line} ) </dev/null 2>&1`);
+    if (answer.status !== 0) throw SftpError.of(answer.output);
+    return answer.output;
+  }
+
+  /** The same with the bytes that it prints, and its complaints only when it fails. */
+  async output(line: Buffer): Promise<Buffer> {
+    await this.room();
+    const answer = await this.ask(shell`( ${line} ) </dev/null 2>/dev/null || { ( ${line} ) </dev/null 2>&1 >/dev/null; false; }`);
+    if (answer.status !== 0) throw SftpError.of(answer.output);
+    return answer.output;
+  }
+
   /** Resolves when more may be asked without heaping up. */
   async room(): Promise<void> {
     if (this.#blocked) await new Promise<void>((resolve) => this.#drained.push(resolve));
   }
 
+  /** No more requests. One that never comes to an end (a FIFO that nobody else opens) is hung up on. */
   end(): void {
     this.#channel.end();
-  }
-
-  close(): void {
-    this.#channel.close();
+    if (this.#over !== undefined) return;
+    this.#hangUp = setTimeout(() => {
+      this.#channel.close();
+    }, END_MS);
+    this.#hangUp.unref();
   }
 
   #expect(): Promise<Answer> {
@@ -115,6 +142,7 @@ export class SftpWorker {
 
   #end(fault: Fault | undefined, ended: (fault: Fault | undefined) => void): void {
     if (this.#over !== undefined) return;
+    clearTimeout(this.#hangUp);
     this.#over = fault ?? new Fault('DEVICE_LOST', 'The file worker on the device has ended.');
     for (const waiting of this.#waiting.splice(0)) waiting.reject(this.#over);
     for (const wake of this.#drained.splice(0)) wake();
@@ -149,17 +177,4 @@ export class SftpWorker {
     const end = at < 0 ? -1 : text.indexOf(0x0a, at + this.#mark.length);
     return end < 0 ? undefined : { at, end };
   }
-}
-
-/** SFTP's status for what a tool said on failing; the tools speak C locale English here. */
-export function statusOf(message: string): number {
-  if (/no such file|not found|nonexistent/i.test(message)) return STATUS.NO_SUCH_FILE;
-  if (/permission denied|not permitted|read-only/i.test(message)) return STATUS.PERMISSION_DENIED;
-  return STATUS.FAILURE;
-}
-
-/** One printable line of a tool's message for the client. */
-export function messageOf(output: Buffer): string {
-  const line = output.toString('latin1').trim().split('\n').at(-1) ?? '';
-  return line.replace(/[^\x20-\x7e]+/g, '?').slice(-200) || 'Failure';
 }

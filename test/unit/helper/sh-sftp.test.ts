@@ -3,7 +3,8 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { longName, parseListed, parseStat } from '../../../src/helper/sh/sftp-stat.js';
 import { BadPacket, PACKET_LIMIT_BYTES, PacketReader, PacketSplitter, PacketWriter, STATUS } from '../../../src/helper/sh/sftp-wire.js';
-import { messageOf, pathWord, statusOf } from '../../../src/helper/sh/sftp-worker.js';
+import { statusOf } from '../../../src/helper/sh/sftp-errors.js';
+import { pathWord } from '../../../src/helper/sh/sftp-worker.js';
 
 describe('SFTP packets', () => {
   const packets = [new PacketWriter(1).uint32(3).finish(), new PacketWriter(5).uint32(9).string('handle').uint64(2 ** 40).uint32(5).finish(), new PacketWriter(4).finish()];
@@ -75,15 +76,23 @@ describe('what the tools say', () => {
   it.each([
     ["stat: cannot stat 'x': No such file or directory", STATUS.NO_SUCH_FILE],
     ["rm: can't remove 'x': Permission denied", STATUS.PERMISSION_DENIED],
-    ["mkdir: can't create directory '/x': Read-only file system", STATUS.PERMISSION_DENIED],
+    ["mkdir: can't create directory '/x': Read-only file system", STATUS.FAILURE],
     ['dd: writing: No space left on device', STATUS.FAILURE],
+    // What was said last counts, and dd goes on to count.
+    ["touch: x: No such file or directory\ndd: can't open 'x': Permission denied\n0+0 records in\n0+0 records out\n0 bytes (0B) copied, 0.1 seconds, 0B/s\n", STATUS.PERMISSION_DENIED],
+    // A name may hold any words.
+    ["rmdir: failed to remove 'permission denied: not found': Directory not empty", STATUS.FAILURE],
+    ["stat: cannot statx 'a: Permission denied': Not a directory", STATUS.NO_SUCH_FILE],
+    ['sh: 1: cannot create a/b: Directory nonexistent', STATUS.NO_SUCH_FILE],
+    ["ls: loop: Too many levels of symbolic links", STATUS.NO_SUCH_FILE],
+    ["ls: nnn: File name too long", STATUS.BAD_MESSAGE],
+    ["mv: cannot move 'a' to a subdirectory of itself, 'a/b'", STATUS.BAD_MESSAGE],
+    ["mv: cannot overwrite non-directory 'a' with directory 'b'", STATUS.NO_SUCH_FILE],
+    ['ln: dir: hard link not allowed for directory', STATUS.PERMISSION_DENIED],
+    ["ln: dir: Operation not permitted", STATUS.PERMISSION_DENIED],
+    ['', STATUS.FAILURE],
   ])('%j becomes status %i', (message, code) => {
     expect(statusOf(message)).toBe(code);
-  });
-
-  it('reaches the client as one printable line', () => {
-    expect(messageOf(Buffer.from('first\nrm: caf\u00e9: no\n'))).toBe('rm: caf?: no');
-    expect(messageOf(Buffer.alloc(0))).toBe('Failure');
   });
 
   it('of a file becomes attributes and a line as ls prints it', () => {
@@ -93,6 +102,22 @@ describe('what the tools say', () => {
       /^-rwxr-xr-x {4}2 root {5}50 {11}1234 Jul 1[34] {2}2017 name$/,
     );
     expect(parseStat('stat: cannot')).toBeUndefined();
+  });
+
+  it('of times before 1970 and to come is as OpenSSH tells it', () => {
+    const line = (time: number, now: number): string => {
+      const stat = parseStat(`81a4 0 0 0 ${time} ${time} a b 1`);
+      if (stat === undefined) throw new Error('not parsed');
+      expect(stat.attrs.mtime).toBe(time >>> 0);
+      return longName(Buffer.from('x'), stat, new Date(1000 * now)).toString().slice(43);
+    };
+    const now = 1_700_000_000;
+    expect(line(-10 * 86_400, now)).toMatch(/Dec 2[12] {2}1969 x$/);
+    // The year also for what is a second in the future, and after half of 365 days.
+    expect(line(now + 1, now)).toMatch(/ 2023 x$/);
+    expect(line(now, now)).toMatch(/\d\d:\d\d x$/);
+    expect(line(now - 15_767_999, now)).toMatch(/\d\d:\d\d x$/);
+    expect(line(now - 15_768_000, now)).toMatch(/ 2023 x$/);
   });
 
   it('of special modes shows them', () => {
