@@ -1,6 +1,6 @@
 import { SftpError } from './sftp-errors.js';
 import { STATUS, type Attrs } from './sftp-wire.js';
-import { pathWord, shell, word, type SftpWorker } from './sftp-worker.js';
+import { mustExist, pathWord, shell, word, type SftpWorker } from './sftp-worker.js';
 
 /** How OPEN wants a file to be before it is used. */
 export interface OpenWish {
@@ -54,7 +54,7 @@ export class SftpChanges {
     const move = replace
       ? shell`if [ ${source} -ef ${target} ] && [ ! -L ${source} ] && [ ! -L ${target} ]; then :; else if [ -d ${target} ]; then if [ -L ${target} ]; then if [ -d ${source} ] && [ ! -L ${source} ]; then echo ': Not a directory'; false; else rm ${target}; fi; elif [ -d ${source} ] && [ ! -L ${source} ]; then rmdir ${target}; else echo ': Is a directory'; false; fi; fi && mv -f ${source} ${target}; fi`
       : shell`${absent(target)} && mv -f ${source} ${target}`;
-    await this.#worker.run(shell`ls -d ${source} >/dev/null && ${device}${move}`);
+    await this.#worker.run(shell`${mustExist(source, false)} && ${device}${move}`);
   }
 
   async symlink(target: Buffer, link: Buffer): Promise<void> {
@@ -63,7 +63,7 @@ export class SftpChanges {
 
   async hardlink(from: Buffer, to: Buffer): Promise<void> {
     const source = pathWord(from);
-    await this.#worker.run(shell`ls -d ${source} >/dev/null && ${absent(pathWord(to))} && ln ${source} ${pathWord(to)}`);
+    await this.#worker.run(shell`${mustExist(source, false)} && ${absent(pathWord(to))} && ln ${source} ${pathWord(to)}`);
   }
 
   /** As OpenSSH: changes all that is given, whatever fails; the last failure is told. `follow` false: the link itself. */
@@ -90,7 +90,7 @@ export class SftpChanges {
     }
     if (steps.length === 0) return;
     const each = steps.map((step) => shell`{ ${step}; } || e=1; `);
-    await this.#worker.run(shell`ls -d${follow ? 'L' : ''} ${name} >/dev/null || exit; e=0; ${Buffer.concat(each)}[ $e = 0 ]`);
+    await this.#worker.run(shell`${mustExist(name, follow)} || exit; e=0; ${Buffer.concat(each)}[ $e = 0 ]`);
   }
 
   /** Shell code that makes a file what open(2) would; changes nothing in one that is only opened. */
@@ -98,7 +98,7 @@ export class SftpChanges {
     const name = pathWord(path);
     const mode = wish.mode === undefined ? shell`` : shell` && chmod ${octal(wish.mode)} ${name}`;
     const present = wish.truncate ? shell`printf '' >${name}` : wish.write ? shell`printf '' >>${name}` : wish.create ? shell`if [ -d ${name} ]; then echo ': Is a directory'; false; fi` : shell`:`;
-    if (!wish.create) return shell`ls -dL ${name} >/dev/null && ${present}`;
+    if (!wish.create) return shell`${mustExist(name, true)} && ${present}`;
     const create = shell`printf '' >${name}${mode}`;
     return wish.exclusive ? shell`${absent(name)} && ${create}` : shell`if [ -e ${name} ]; then ${present}; else ${create}; fi`;
   }

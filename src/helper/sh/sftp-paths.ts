@@ -1,7 +1,7 @@
 import { SftpError } from './sftp-errors.js';
 import { parseListed, parseStat, STAT_FORMAT, type Stat } from './sftp-stat.js';
 import { STATUS } from './sftp-wire.js';
-import { pathWord, shell, type SftpWorker } from './sftp-worker.js';
+import { mustExist, pathWord, shell, type SftpWorker } from './sftp-worker.js';
 
 /** One name of a directory. */
 export interface Entry {
@@ -35,7 +35,7 @@ export class SftpPaths {
     if (this.#hasStat) return shell`stat ${follow ? '-L ' : ''}-c '${STAT_FORMAT}' ${name}`;
     const list = `ls -${follow ? 'L' : ''}lnd`;
     // A name may hold line ends: only the first line is wanted.
-    return shell`ls -d${follow ? 'L' : ''} ${name} >/dev/null && { ${list} --full-time ${name} 2>/dev/null || ${list} ${name}; } | { IFS= read -r l; printf '%s\\n' "$l"; }`;
+    return shell`${mustExist(name, follow)} && { ${list} --full-time ${name} 2>/dev/null || ${list} ${name}; } | { IFS= read -r l; printf '%s\\n' "$l"; }`;
   }
 
   #parse(output: Buffer): Stat {
@@ -97,10 +97,12 @@ export class SftpPaths {
     if (bare.length - slash > NAME_BYTES + 1) throw new SftpError(STATUS.BAD_MESSAGE);
     const [above, base] = [Buffer.from(slash < 0 ? '.' : bare.slice(0, slash) || '/', 'latin1'), bare.slice(slash + 1)];
     const name = pathWord(Buffer.from(bare, 'latin1'));
-    const there = text.length > bare.length && bare !== '.' ? shell`ls -dL ${name} >/dev/null && ` : shell``;
+    const there = text.length > bare.length && bare !== '.' ? shell`${mustExist(name, true)} && ` : shell``;
+    // From within the folder: BusyBox 1.35 takes the target of a link to nowhere as seen from where it is.
+    const resolve = shell`if [ -L ${name} ]; then (cd -P ${pathWord(above)} && readlink -f ${pathWord(Buffer.from(base, 'latin1'))}); else readlink -f ${name}; fi`;
     // Where readlink knows no -f, or not what is missing: the folder's own name, and the last one as it is.
     const output = await this.#worker.run(
-      shell`${there}{ printf r; readlink -f ${name} 2>/dev/null || if [ -d ${name} ]; then cd -P ${name} && pwd -P; elif [ -L ${name} ]; then ls -dL ${name} >/dev/null; false; else ls -d ${pathWord(above)}/. >/dev/null && cd -P ${pathWord(above)} && printf d && pwd -P; fi; }`,
+      shell`${there}{ printf r; { ${resolve}; } 2>/dev/null || if [ -d ${name} ]; then cd -P ${name} && pwd -P; elif [ -L ${name} ]; then ls -dL ${name} >/dev/null; false; else ls -d ${pathWord(above)}/. >/dev/null && cd -P ${pathWord(above)} && printf d && pwd -P; fi; }`,
     );
     const found = output.subarray(1, -1).toString('latin1');
     if (!found.startsWith('d')) return Buffer.from(found, 'latin1');
@@ -126,14 +128,14 @@ export class SftpPaths {
 
   async readLink(path: Buffer): Promise<Buffer> {
     const name = pathWord(path);
-    const output = await this.#worker.run(shell`if [ -L ${name} ]; then readlink ${name}; else ls -d ${name} >/dev/null && { echo ': Invalid argument'; false; }; fi`);
+    const output = await this.#worker.run(shell`if [ -L ${name} ]; then readlink ${name}; else ${mustExist(name, false)} && { echo ': Invalid argument'; false; }; fi`);
     return output.subarray(0, -1);
   }
 
   /** Block size, fragment size, blocks, free, available, files, free files, name length. */
   async fileSystem(path: Buffer): Promise<number[]> {
     const name = pathWord(path);
-    const output = await this.#worker.run(shell`ls -dL ${name} >/dev/null && { stat -f -c '%s %S %b %f %a %c %d %l' ${name} 2>/dev/null || df -kP ${name}; }`);
+    const output = await this.#worker.run(shell`${mustExist(name, true)} && { stat -f -c '%s %S %b %f %a %c %d %l' ${name} 2>/dev/null || df -kP ${name}; }`);
     const fields = (output.toString('latin1').trim().split('\n').at(-1) ?? '').split(/ +/);
     if (!fields.some((field) => field.endsWith('%'))) return fields.map(Number);
     // df: device, kilobytes, used, available, share, where.

@@ -1,14 +1,13 @@
 import { SftpChanges } from './sftp-changes.js';
 import { SftpError, textOf } from './sftp-errors.js';
-import { SftpPaths, type Entry } from './sftp-paths.js';
+import { HANDLE_LIMIT, SftpHandles, type Handle } from './sftp-handles.js';
+import { SftpPaths } from './sftp-paths.js';
 import { FIRST_BYTES, ReadFile } from './sftp-reading.js';
 import { longName } from './sftp-stat.js';
-import { BadPacket, OPEN_FLAG, PacketReader, PacketWriter, REPLY, REQUEST, STATUS } from './sftp-wire.js';
+import { BadPacket, OPEN_FLAG, PacketReader, PacketWriter, REPLY, REQUEST, STATUS, type Attrs } from './sftp-wire.js';
 import { shell, type RunScript, type SftpWorker } from './sftp-worker.js';
 import { WriteFile, type Named } from './sftp-writing.js';
 
-/** Files and directories open at once; each may hold a channel. */
-const HANDLE_LIMIT = 100;
 /** Most bytes of one read, and names of one directory answer. */
 const READ_LIMIT_BYTES = 64 * 1024;
 const NAMES_PER_REPLY = 100;
@@ -18,16 +17,10 @@ const PACKET_BYTES = 256 * 1024;
 const COPY_STEP_BYTES = 64 * 1024;
 /** Longest path and its end, as the system has it; a shell makes it shorter before it asks. */
 const PATH_BYTES = 4096;
-const SLASH = 0x2f;
 /** Names of users and groups kept, each. */
 const NAMES_KEPT = 1000;
 /** File types in st_mode. */
 const [TYPE_BITS, REGULAR, FOLDER] = [0o170000, 0o100000, 0o040000];
-
-/** Requests that a handle keeps in order by itself; all others first see to it that what was written is there. */
-const OWN_ORDER: readonly number[] = [REQUEST.READ, REQUEST.WRITE, REQUEST.CLOSE, REQUEST.READDIR];
-/** Requests after which what was read ahead may be wrong. */
-const CHANGING: readonly number[] = [REQUEST.WRITE, REQUEST.SETSTAT, REQUEST.FSETSTAT, REQUEST.OPEN, REQUEST.EXTENDED];
 
 /** Names and versions, in OpenSSH's order. */
 export const EXTENSIONS: readonly (readonly [name: string, version: string])[] = [
@@ -36,22 +29,28 @@ export const EXTENSIONS: readonly (readonly [name: string, version: string])[] =
   ['copy-data', '1'], ['home-directory', '1'], ['users-groups-by-id@openssh.com', '1'],
 ];
 
-type Handle =
-  | { kind: 'file'; file: Named; reader: ReadFile | undefined; writer: WriteFile | undefined }
-  | { kind: 'directory'; entries: Entry[]; at: number };
-type FileHandle = Extract<Handle, { kind: 'file' }>;
+/** What a request comes to: `own` when its handle keeps it in order, whatever else is under way. */
+interface Job {
+  own: boolean;
+  run: () => Promise<PacketWriter>;
+}
+
+const job = (run: Job['run']): Job => ({ own: false, run });
+const own = (run: Job['run']): Job => ({ own: true, run });
+const done = (): void => undefined;
 
 /** What each request does, and the handles of one session. Files are reached by name, for want of a process that holds them open. */
 export class SftpRequests {
   readonly #run: RunScript;
   readonly #worker: SftpWorker;
   readonly #blocks: boolean;
-  readonly #handles = new Map<number, Handle>();
+  readonly handles = new SftpHandles();
+  /** The last request that waits, or that others wait for. */
+  #line: Promise<void> | undefined;
   readonly #paths: SftpPaths;
   readonly #changes: SftpChanges;
   readonly #users = new Map<number, string>();
   readonly #groups = new Map<number, string>();
-  #nextHandle = 0;
   umask = 0o022;
 
   constructor(run: RunScript, worker: SftpWorker, device: { blocks: boolean; stat: boolean }) {
@@ -62,150 +61,202 @@ export class SftpRequests {
     this.#changes = new SftpChanges(worker, device.stat);
   }
 
-  /** The client has gone: nothing is read any more, and what was written is to be there. */
-  async finish(): Promise<void> {
-    const files = this.#files();
-    for (const { reader } of files) reader?.close();
-    await Promise.all(files.map(({ writer }) => writer?.flush().catch(() => undefined)));
-  }
-
-  release(): void {
-    for (const handle of this.#handles.values()) release(handle);
-    this.#handles.clear();
-  }
-
-  /** Rejects with SftpError or BadPacket. */
+  /**
+   * Rejects with SftpError or BadPacket. All of a request's fields are read before anything is done. What
+   * looks at files by name waits until what was written before is there, and what comes behind it waits
+   * for it; else the requests only keep their order on the worker's line and on each handle.
+   */
   async answer(type: number, id: number, packet: PacketReader): Promise<PacketWriter> {
+    const { own, run } = this.#job(type, id, packet);
+    if (this.#line === undefined && (own || !this.handles.dirty)) return await run();
+    const before = this.#line;
+    const answer = (async () => {
+      await before;
+      if (!own) await this.handles.settle();
+      return await run();
+    })();
+    const line = answer.then(done, done);
+    this.#line = line;
+    void line.then(() => {
+      if (this.#line === line) this.#line = undefined;
+    });
+    return await answer;
+  }
+
+  #job(type: number, id: number, packet: PacketReader): Job {
     const paths = this.#paths;
     const changes = this.#changes;
-    if (CHANGING.includes(type)) this.#forget();
-    if (!OWN_ORDER.includes(type)) await this.#settle();
     switch (type) {
-      case REQUEST.OPEN:
-        return await this.#open(id, packet);
-      case REQUEST.CLOSE:
-        await this.#close(packet.string());
-        return ok(id);
+      case REQUEST.OPEN: {
+        const [path, flags, wanted] = [named(packet), packet.uint32(), packet.attrs()];
+        return job(() => this.#open(id, path, flags, wanted.mode));
+      }
+      case REQUEST.CLOSE: {
+        const handle = this.handles.take(packet.string());
+        return own(() => this.handles.close(handle).then(() => ok(id)));
+      }
       case REQUEST.READ: {
-        const { file, reader, writer } = this.#file(packet.string());
+        const { file, reader } = this.handles.file(packet.string());
         const [offset, length] = [where(packet), Math.min(packet.uint32(), READ_LIMIT_BYTES)];
         if (reader === undefined) throw new SftpError(STATUS.NO_SUCH_FILE);
-        if (writer?.dirty === true || this.#isWritten(file)) await this.#settle();
-        if (length === 0) return new PacketWriter(REPLY.DATA).uint32(id).string('');
-        const bytes = await reader.read(offset, length);
-        return bytes.length === 0 ? status(id, STATUS.EOF) : new PacketWriter(REPLY.DATA).uint32(id).string(bytes);
+        const run = async (): Promise<PacketWriter> => {
+          const bytes = length === 0 ? Buffer.alloc(0) : await reader.read(offset, length);
+          return bytes.length === 0 && length > 0 ? status(id, STATUS.EOF) : new PacketWriter(REPLY.DATA).uint32(id).string(bytes);
+        };
+        return this.handles.isWritten(file) ? job(run) : own(run);
       }
       case REQUEST.WRITE: {
-        const { writer } = this.#file(packet.string());
-        const at = packet.uint64();
+        const { writer } = this.handles.file(packet.string());
+        const [at, bytes] = [packet.uint64(), packet.string()];
         if (writer === undefined) throw new SftpError(STATUS.NO_SUCH_FILE);
         if (!writer.append && !Number.isSafeInteger(at)) throw new SftpError(STATUS.BAD_MESSAGE);
-        await writer.write(at, packet.string());
-        return ok(id);
+        return own(async () => {
+          this.handles.forget();
+          await writer.write(at, bytes);
+          return ok(id);
+        });
       }
       case REQUEST.LSTAT:
-      case REQUEST.STAT:
-        return attrs(id, (await paths.stat(named(packet), type === REQUEST.STAT)).attrs);
-      case REQUEST.FSTAT:
-        return attrs(id, (await paths.stat(this.#file(packet.string()).file.path, true)).attrs);
-      case REQUEST.SETSTAT:
+      case REQUEST.STAT: {
+        const path = named(packet);
+        return job(async () => attrs(id, (await paths.stat(path, type === REQUEST.STAT)).attrs));
+      }
+      case REQUEST.FSTAT: {
+        const { file } = this.handles.file(packet.string());
+        return job(async () => attrs(id, (await paths.stat(file.path, true)).attrs));
+      }
+      case REQUEST.SETSTAT: {
+        const [path, wanted] = [packet.string(), packet.attrs()];
+        return job(() => this.#setAttrs(id, { path }, wanted, true));
+      }
       case REQUEST.FSETSTAT: {
-        const handle = type === REQUEST.FSETSTAT ? this.#file(packet.string()) : undefined;
-        const path = handle?.file.path ?? packet.string();
-        const wanted = packet.attrs();
+        const [{ file, writer }, wanted] = [this.handles.file(packet.string()), packet.attrs()];
         // As ftruncate(2).
-        if (handle !== undefined && handle.writer === undefined && wanted.size !== undefined) throw new SftpError(STATUS.BAD_MESSAGE);
-        if (Object.keys(wanted).length > 0) await changes.setAttrs(present(path), wanted, true);
-        return ok(id);
+        if (writer === undefined && wanted.size !== undefined) throw new SftpError(STATUS.BAD_MESSAGE);
+        return job(() => this.#setAttrs(id, file, wanted, true));
       }
       case REQUEST.OPENDIR: {
-        const entries = await paths.list(named(packet));
-        for (const { stat } of entries) this.#learn(stat.attrs, stat.user, stat.group);
-        return this.#newHandle(id, { kind: 'directory', entries, at: 0 });
+        const path = named(packet);
+        return job(async () => {
+          const entries = await paths.list(path);
+          for (const { stat } of entries) this.#learn(stat.attrs, stat.user, stat.group);
+          return opened(id, this.handles.add({ kind: 'directory', entries, at: 0 }));
+        });
       }
-      case REQUEST.READDIR:
-        return this.#readDirectory(id, this.#handle(packet.string()));
+      case REQUEST.READDIR: {
+        const handle = this.handles.get(packet.string());
+        return own(() => Promise.resolve(readDirectory(id, handle)));
+      }
       case REQUEST.REMOVE:
-        await changes.remove(named(packet));
-        return ok(id);
-      case REQUEST.MKDIR:
-        await changes.makeDirectory(named(packet), this.#masked(packet.attrs().mode));
-        return ok(id);
+        return this.#change(id, packet, (path) => changes.remove(path));
+      case REQUEST.MKDIR: {
+        const [path, wanted] = [named(packet), packet.attrs()];
+        return job(() => changes.makeDirectory(path, this.#masked(wanted.mode)).then(() => ok(id)));
+      }
       case REQUEST.RMDIR:
-        await changes.removeDirectory(named(packet));
-        return ok(id);
-      case REQUEST.REALPATH:
-        return name(id, await paths.realPath(short(packet.string())));
+        return this.#change(id, packet, (path) => changes.removeDirectory(path));
+      case REQUEST.REALPATH: {
+        const path = short(packet.string());
+        return job(async () => name(id, await paths.realPath(path)));
+      }
       case REQUEST.RENAME:
-        await this.#rename(named(packet), named(packet), false);
-        return ok(id);
-      case REQUEST.READLINK:
-        return name(id, await paths.readLink(named(packet)));
-      case REQUEST.SYMLINK:
+        return this.#change2(id, packet, (from, to) => this.#rename(from, to, false));
+      case REQUEST.READLINK: {
+        const path = named(packet);
+        return job(async () => name(id, await paths.readLink(path)));
+      }
+      case REQUEST.SYMLINK: {
         // OpenSSH's order, which every client sends to a server that looks like it: target first.
-        await changes.symlink(packet.string(), named(packet));
-        return ok(id);
+        const [target, link] = [packet.string(), named(packet)];
+        return job(() => changes.symlink(target, link).then(() => ok(id)));
+      }
       case REQUEST.EXTENDED:
-        return await this.#extended(id, packet.string().toString('latin1'), packet);
+        return this.#extended(id, packet.string().toString('latin1'), packet);
       default:
         throw new SftpError(STATUS.OP_UNSUPPORTED);
     }
   }
 
-  async #extended(id: number, request: string, packet: PacketReader): Promise<PacketWriter> {
+  #extended(id: number, request: string, packet: PacketReader): Job {
     const paths = this.#paths;
     switch (request) {
       case 'posix-rename@openssh.com':
-        await this.#rename(named(packet), named(packet), true);
-        return ok(id);
+        return this.#change2(id, packet, (from, to) => this.#rename(from, to, true));
       case 'hardlink@openssh.com':
-        await this.#changes.hardlink(named(packet), named(packet));
-        return ok(id);
+        return this.#change2(id, packet, (from, to) => this.#changes.hardlink(from, to));
       case 'fsync@openssh.com': {
-        const { file, writer } = this.#file(packet.string(), STATUS.NO_SUCH_FILE);
-        await writer?.flush();
-        await this.#changes.sync(file.path);
-        return ok(id);
+        const { file, writer } = this.handles.file(packet.string(), STATUS.NO_SUCH_FILE);
+        return job(async () => {
+          await writer?.flush();
+          await this.#changes.sync(file.path);
+          return ok(id);
+        });
       }
       case 'lsetstat@openssh.com': {
-        const path = packet.string();
-        const wanted = packet.attrs();
-        if (Object.keys(wanted).length > 0) await this.#changes.setAttrs(present(path), wanted, false);
-        return ok(id);
+        const [path, wanted] = [packet.string(), packet.attrs()];
+        return job(() => this.#setAttrs(id, { path }, wanted, false));
       }
-      case 'statvfs@openssh.com':
+      case 'statvfs@openssh.com': {
+        const path = named(packet);
+        return job(() => this.#fileSystem(id, path));
+      }
       case 'fstatvfs@openssh.com': {
-        const path = request.startsWith('f') ? this.#file(packet.string()).file.path : named(packet);
-        const [size = 0, fragment = 0, blocks = 0, free = 0, available = 0, files = 0, freeFiles = 0, nameMax = 255] = await paths.fileSystem(path);
-        const reply = new PacketWriter(REPLY.EXTENDED).uint32(id).uint64(size).uint64(fragment || size);
-        for (const value of [blocks, free, available, files, freeFiles, freeFiles, 0, 0, nameMax]) reply.uint64(value);
-        return reply;
+        const { file } = this.handles.file(packet.string());
+        return job(() => this.#fileSystem(id, file.path));
       }
       case 'limits@openssh.com':
-        return new PacketWriter(REPLY.EXTENDED).uint32(id).uint64(PACKET_BYTES).uint64(READ_LIMIT_BYTES).uint64(READ_LIMIT_BYTES).uint64(HANDLE_LIMIT);
-      case 'expand-path@openssh.com':
-        return name(id, await paths.expand(short(packet.string())));
+        return own(() => Promise.resolve(new PacketWriter(REPLY.EXTENDED).uint32(id).uint64(PACKET_BYTES).uint64(READ_LIMIT_BYTES).uint64(READ_LIMIT_BYTES).uint64(HANDLE_LIMIT)));
+      case 'expand-path@openssh.com': {
+        const path = short(packet.string());
+        return job(async () => name(id, await paths.expand(path)));
+      }
       case 'home-directory': {
         const user = packet.string().toString('latin1');
-        const home = await paths.home(user);
-        if (home === undefined) throw new SftpError(STATUS.FAILURE);
-        return name(id, home);
+        return job(async () => {
+          const home = await paths.home(user);
+          if (home === undefined) throw new SftpError(STATUS.FAILURE);
+          return name(id, home);
+        });
       }
-      case 'users-groups-by-id@openssh.com':
-        return await this.#namesOf(id, numbers(packet.string()), numbers(packet.string()));
+      case 'users-groups-by-id@openssh.com': {
+        const [users, groups] = [numbers(packet.string()), numbers(packet.string())];
+        return job(() => this.#namesOf(id, users, groups));
+      }
       case 'copy-data':
-        await this.#copy(packet);
-        return ok(id);
+        return this.#copy(id, packet);
       default:
         throw new SftpError(STATUS.OP_UNSUPPORTED);
     }
   }
 
-  async #open(id: number, packet: PacketReader): Promise<PacketWriter> {
-    const [path, flags] = [named(packet), packet.uint32()];
-    const mode = this.#masked(packet.attrs().mode);
+  #change(id: number, packet: PacketReader, change: (path: Buffer) => Promise<void>): Job {
+    const path = named(packet);
+    return job(() => change(path).then(() => ok(id)));
+  }
+
+  #change2(id: number, packet: PacketReader, change: (from: Buffer, to: Buffer) => Promise<void>): Job {
+    const [from, to] = [named(packet), named(packet)];
+    return job(() => change(from, to).then(() => ok(id)));
+  }
+
+  async #setAttrs(id: number, file: Named, wanted: Attrs, follow: boolean): Promise<PacketWriter> {
+    this.handles.forget();
+    if (Object.keys(wanted).length > 0) await this.#changes.setAttrs(present(file.path), wanted, follow);
+    return ok(id);
+  }
+
+  async #fileSystem(id: number, path: Buffer): Promise<PacketWriter> {
+    const [size = 0, fragment = 0, blocks = 0, free = 0, available = 0, files = 0, freeFiles = 0, nameMax = 255] = await this.#paths.fileSystem(path);
+    const reply = new PacketWriter(REPLY.EXTENDED).uint32(id).uint64(size).uint64(fragment || size);
+    for (const value of [blocks, free, available, files, freeFiles, freeFiles, 0, 0, nameMax]) reply.uint64(value);
+    return reply;
+  }
+
+  async #open(id: number, path: Buffer, flags: number, wantedMode: number | undefined): Promise<PacketWriter> {
+    this.handles.forget();
+    const mode = this.#masked(wantedMode);
     const has = (flag: number): boolean => (flags & flag) !== 0;
-    if (this.#handles.size >= HANDLE_LIMIT) throw new SftpError(STATUS.FAILURE, 'Too many open files');
+    this.handles.check();
     // As OpenSSH: neither reading nor writing is reading.
     const write = has(OPEN_FLAG.WRITE);
     const read = has(OPEN_FLAG.READ) || !write;
@@ -225,49 +276,30 @@ export class SftpRequests {
       reader = new ReadFile(this.#run, this.#worker, file, { ...opened, special: type !== REGULAR && type !== FOLDER });
     }
     const writer = write ? new WriteFile(this.#run, this.#worker, file, has(OPEN_FLAG.APPEND), this.#blocks) : undefined;
-    return this.#newHandle(id, { kind: 'file', file, reader, writer });
+    return opened(id, this.handles.add({ kind: 'file', file, reader, writer }));
   }
 
   async #rename(from: Buffer, to: Buffer, replace: boolean): Promise<void> {
     await this.#changes.rename(from, to, replace);
-    for (const { file } of this.#files()) {
-      const below = file.path.subarray(from.length);
-      if (file.path.subarray(0, from.length).equals(from) && (below.length === 0 || below[0] === SLASH)) file.path = Buffer.concat([to, below]);
-    }
-  }
-
-  async #close(key: Buffer): Promise<void> {
-    const handle = this.#handle(key, STATUS.NO_SUCH_FILE);
-    this.#handles.delete(key.readUInt32BE());
-    try {
-      if (handle.kind === 'file') await handle.writer?.flush();
-    } finally {
-      release(handle);
-    }
+    this.handles.renamed(from, to);
   }
 
   /** copy-data (draft-ietf-secsh-filexfer-extensions-00 section 7): size 0 means up to the end. */
-  async #copy(packet: PacketReader): Promise<void> {
-    const source = this.#file(packet.string());
+  #copy(id: number, packet: PacketReader): Job {
+    const source = this.handles.file(packet.string());
     const [offset, bytes] = [where(packet), where(packet)];
-    const target = this.#file(packet.string());
+    const target = this.handles.file(packet.string());
     const at = where(packet);
     if (source === target || source.file.path.equals(target.file.path)) throw new SftpError(STATUS.FAILURE);
     if (source.reader === undefined || target.writer === undefined) throw new SftpError(STATUS.NO_SUCH_FILE);
-    const { size } = (await this.#paths.stat(source.file.path, true)).attrs;
-    await this.#changes.copy(source.file.path, offset, bytes === 0 ? undefined : bytes, target.file.path, at);
-    const steps = Math.ceil(Math.max(0, size - offset) / COPY_STEP_BYTES) + 1;
-    if (bytes > steps * COPY_STEP_BYTES) throw new SftpError(STATUS.EOF);
-  }
-
-  #readDirectory(id: number, handle: Handle): PacketWriter {
-    if (handle.kind !== 'directory') throw new SftpError(STATUS.FAILURE);
-    const entries = handle.entries.slice(handle.at, handle.at + NAMES_PER_REPLY);
-    handle.at += entries.length;
-    if (entries.length === 0) return status(id, STATUS.EOF);
-    const reply = new PacketWriter(REPLY.NAME).uint32(id).uint32(entries.length);
-    for (const entry of entries) reply.string(entry.name).string(longName(entry.name, entry.stat)).attrs(entry.stat.attrs);
-    return reply;
+    return job(async () => {
+      this.handles.forget();
+      const { size } = (await this.#paths.stat(source.file.path, true)).attrs;
+      await this.#changes.copy(source.file.path, offset, bytes === 0 ? undefined : bytes, target.file.path, at);
+      const steps = Math.ceil(Math.max(0, size - offset) / COPY_STEP_BYTES) + 1;
+      if (bytes > steps * COPY_STEP_BYTES) throw new SftpError(STATUS.EOF);
+      return ok(id);
+    });
   }
 
   /** Clients ask for the names behind the numbers of a listing, which mostly had them. */
@@ -291,57 +323,19 @@ export class SftpRequests {
     if (group !== String(gid)) keep(this.#groups, gid, group);
   }
 
-  #newHandle(id: number, handle: Handle): PacketWriter {
-    const number = this.#nextHandle;
-    this.#nextHandle += 1;
-    this.#handles.set(number, handle);
-    const key = Buffer.alloc(4);
-    key.writeUInt32BE(number);
-    return new PacketWriter(REPLY.HANDLE).uint32(id).string(key);
-  }
-
-  #handle(key: Buffer, problem: number = STATUS.FAILURE): Handle {
-    const handle = key.length === 4 ? this.#handles.get(key.readUInt32BE()) : undefined;
-    if (handle === undefined) throw new SftpError(problem);
-    return handle;
-  }
-
-  #file(key: Buffer, problem: number = STATUS.FAILURE): FileHandle {
-    const handle = this.#handle(key, problem);
-    if (handle.kind !== 'file') throw new SftpError(problem);
-    return handle;
-  }
-
   #masked(mode: number | undefined): number | undefined {
     return mode === undefined ? undefined : mode & 0o7777 & ~this.umask;
   }
-
-  #files(): FileHandle[] {
-    return [...this.#handles.values()].filter((handle) => handle.kind === 'file');
-  }
-
-  #isWritten({ path }: Named): boolean {
-    return this.#files().some(({ file, writer }) => writer?.dirty === true && file.path.equals(path));
-  }
-
-  /** Readers of files that are written in this session fetch anew what they read. */
-  #forget(): void {
-    const files = this.#files();
-    for (const { file, reader } of files) {
-      if (reader !== undefined && files.some((other) => other.writer !== undefined && other.file.path.equals(file.path))) reader.forget();
-    }
-  }
-
-  /** What was written is to be seen by what looks at files by name. Failures show at close. */
-  async #settle(): Promise<void> {
-    for (const { writer } of this.#files()) if (writer?.dirty === true) await writer.settle();
-  }
 }
 
-function release(handle: Handle): void {
-  if (handle.kind !== 'file') return;
-  handle.reader?.close();
-  handle.writer?.close();
+function readDirectory(id: number, handle: Handle): PacketWriter {
+  if (handle.kind !== 'directory') throw new SftpError(STATUS.FAILURE);
+  const entries = handle.entries.slice(handle.at, handle.at + NAMES_PER_REPLY);
+  handle.at += entries.length;
+  if (entries.length === 0) return status(id, STATUS.EOF);
+  const reply = new PacketWriter(REPLY.NAME).uint32(id).uint32(entries.length);
+  for (const entry of entries) reply.string(entry.name).string(longName(entry.name, entry.stat)).attrs(entry.stat.attrs);
+  return reply;
 }
 
 function keep(known: Map<number, string>, id: number, text: string): void {
@@ -378,6 +372,10 @@ function numbers(bytes: Buffer): number[] {
 
 export function status(id: number, code: number, message = textOf(code)): PacketWriter {
   return new PacketWriter(REPLY.STATUS).uint32(id).uint32(code).string(message).string('');
+}
+
+function opened(id: number, key: Buffer): PacketWriter {
+  return new PacketWriter(REPLY.HANDLE).uint32(id).string(key);
 }
 
 function ok(id: number): PacketWriter {

@@ -127,10 +127,10 @@ export class SftpServer implements Channel {
     if (this.#over) return;
     this.#over = true;
     for (const wake of this.#waiting.splice(0)) wake();
-    if (fault !== undefined) this.#requests.release();
+    if (fault !== undefined) this.#requests.handles.release();
     // What a client was told to be written is, also when it has gone since.
-    void this.#requests.finish().then(() => {
-      this.#requests.release();
+    void this.#requests.handles.finish().then(() => {
+      this.#requests.handles.release();
       this.#worker.end();
     });
     if (!this.#opened) {

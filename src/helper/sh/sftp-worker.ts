@@ -38,6 +38,14 @@ export function word(bytes: Buffer): Buffer {
   return Buffer.from(parts.join('"$N"'), 'latin1');
 }
 
+/**
+ * Shell code that fails with the reason where there is nothing of this name. Not ls alone: BusyBox's
+ * follows a link that it is given, be it to nowhere.
+ */
+export function mustExist(name: Buffer, follow: boolean): Buffer {
+  return follow ? shell`{ [ -e ${name} ] || ls -dL ${name} >/dev/null; }` : shell`{ [ -e ${name} ] || [ -L ${name} ] || ls -d ${name} >/dev/null; }`;
+}
+
 /** Concatenates shell text and words. */
 export function shell(strings: TemplateStringsArray, ...words: readonly (Buffer | string | number)[]): Buffer {
   const parts: Buffer[] = [];

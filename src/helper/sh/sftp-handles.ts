@@ -1,0 +1,116 @@
+import type { Entry } from './sftp-paths.js';
+import type { ReadFile } from './sftp-reading.js';
+import { SftpError } from './sftp-errors.js';
+import { STATUS } from './sftp-wire.js';
+import type { Named, WriteFile } from './sftp-writing.js';
+
+/** Files and directories open at once; each may hold a channel. */
+export const HANDLE_LIMIT = 100;
+const SLASH = 0x2f;
+
+export type Handle =
+  | { kind: 'file'; file: Named; reader: ReadFile | undefined; writer: WriteFile | undefined }
+  | { kind: 'directory'; entries: Entry[]; at: number };
+export type FileHandle = Extract<Handle, { kind: 'file' }>;
+
+/** The open files and folders of one session. */
+export class SftpHandles {
+  readonly #open = new Map<number, Handle>();
+  /** Closed by the client, with bytes that are still on their way. */
+  readonly #closing = new Set<FileHandle>();
+  #next = 0;
+
+  /** Throws where there are too many already. */
+  check(): void {
+    if (this.#open.size >= HANDLE_LIMIT) throw new SftpError(STATUS.FAILURE, 'Too many open files');
+  }
+
+  add(handle: Handle): Buffer {
+    const key = Buffer.alloc(4);
+    key.writeUInt32BE(this.#next);
+    this.#open.set(this.#next, handle);
+    this.#next += 1;
+    return key;
+  }
+
+  get(key: Buffer, problem: number = STATUS.FAILURE): Handle {
+    const handle = key.length === 4 ? this.#open.get(key.readUInt32BE()) : undefined;
+    if (handle === undefined) throw new SftpError(problem);
+    return handle;
+  }
+
+  file(key: Buffer, problem: number = STATUS.FAILURE): FileHandle {
+    const handle = this.get(key, problem);
+    if (handle.kind !== 'file') throw new SftpError(problem);
+    return handle;
+  }
+
+  /** Nothing more may be asked of it; close() has yet to be called. */
+  take(key: Buffer): Handle {
+    const handle = this.get(key, STATUS.NO_SUCH_FILE);
+    this.#open.delete(key.readUInt32BE());
+    if (handle.kind === 'file') this.#closing.add(handle);
+    return handle;
+  }
+
+  async close(handle: Handle): Promise<void> {
+    if (handle.kind !== 'file') return;
+    try {
+      await handle.writer?.flush();
+    } finally {
+      this.#closing.delete(handle);
+      release(handle);
+    }
+  }
+
+  /** Something was written that may not be in its file yet. */
+  get dirty(): boolean {
+    return this.#files().some(({ writer }) => writer?.dirty === true);
+  }
+
+  isWritten({ path }: Named): boolean {
+    return this.#files().some(({ file, writer }) => writer?.dirty === true && file.path.equals(path));
+  }
+
+  /** What was written is to be seen by what looks at files by name. Failures show at close. */
+  async settle(): Promise<void> {
+    for (const { writer } of this.#files()) if (writer?.dirty === true) await writer.settle();
+  }
+
+  /** Readers of files that are written in this session fetch anew what they read. */
+  forget(): void {
+    const files = this.#files();
+    for (const { file, reader } of files) {
+      if (reader !== undefined && files.some((other) => other.writer !== undefined && other.file.path.equals(file.path))) reader.forget();
+    }
+  }
+
+  /** Open files go on under their new name. */
+  renamed(from: Buffer, to: Buffer): void {
+    for (const { file } of this.#files()) {
+      const below = file.path.subarray(from.length);
+      if (file.path.subarray(0, from.length).equals(from) && (below.length === 0 || below[0] === SLASH)) file.path = Buffer.concat([to, below]);
+    }
+  }
+
+  /** The client has gone: nothing is read any more, and what was written is to be there. */
+  async finish(): Promise<void> {
+    const files = this.#files();
+    for (const { reader } of files) reader?.close();
+    await Promise.all(files.map(({ writer }) => writer?.flush().catch(() => undefined)));
+  }
+
+  release(): void {
+    for (const handle of this.#files()) release(handle);
+    this.#open.clear();
+  }
+
+  #files(): FileHandle[] {
+    return [...[...this.#open.values()].filter((handle) => handle.kind === 'file'), ...this.#closing];
+  }
+}
+
+function release({ reader, writer }: FileHandle): void {
+  reader?.close();
+  writer?.close();
+}
