@@ -1,8 +1,9 @@
 /** Devices with less: no python3, no place to write, no POSIX shell behind the login, no socat or nc. */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, writeFile } from 'node:fs/promises';
+import { chmod, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
+import { RUN_MS } from '../support/program.js';
 import { Scope } from '../support/scope.js';
 import { ssh, startSsh } from '../support/ssh.js';
 import { startStack, type Stack } from '../support/stack.js';
@@ -37,6 +38,31 @@ describe('a device', () => {
       files: { '.profile': `PATH=${path}; export PATH\n` },
     });
     await moves(stack, 1024 * 1024);
+    expect(tierOf(stack)).toBe('sh');
+  });
+
+  test('that has no program to make a terminal is given one of pipes: status, lines, Ctrl-C and Ctrl-D', async () => {
+    const path = await busyboxPath(scope);
+    // Some builds have it.
+    await rm(join(path, 'script'), { force: true });
+    const stack = await startStack(scope, { shell: await shellPath(scope, 'ash'), files: { '.profile': `PATH=${path}; PS1='> '; export PATH PS1\n` } });
+    const command = await ssh(stack, ['echo out; echo err >&2; echo $TERM; exit 7'], { options: ['-tt'], env: { TERM: 'vt100' } });
+    expect({ status: command.status, out: command.stdout.toString(), err: command.stderr.toString() }).toEqual({ status: 7, out: 'out\r\nerr\r\nvt100\r\n', err: '' });
+    const shell = startSsh(stack, [], { options: ['-tt'], input: 'open', timeoutMs: RUN_MS });
+    scope.add(() => shell.stop());
+    const types = (text: string) => shell.child.stdin?.write(text);
+    await waitFor('the prompt', () => shell.stdout.endsWith('> '));
+    types('echo $((40 + 3\x7f2))\r');
+    await waitFor('the answer', () => shell.stdout.includes('\r\n42\r\n> '));
+    types('echo up; cat; sleep 300\r');
+    // A shell reads ahead in a pipe: what is typed before cat runs would be its own.
+    await waitFor('cat to run', () => shell.stdout.includes('\r\nup\r\n'));
+    types('line\r');
+    await waitFor('the line to come back', () => shell.stdout.includes('line\r\nline\r\n'));
+    types('\x03');
+    await waitFor('the shell to ask again', () => /\^C(\r\n)*> $/.test(shell.stdout));
+    types('\x04');
+    expect((await shell.done).status).toBe(130);
     expect(tierOf(stack)).toBe('sh');
   });
 

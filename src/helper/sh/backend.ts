@@ -6,6 +6,7 @@ import type { Backend, Boot } from '../../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../../mux/device.js';
 import { Account } from './account.js';
 import { ShChannel, type Role } from './channel.js';
+import { CookedTerminal } from './cooked.js';
 import { decodeSegment } from './encoding.js';
 import { parseFacts, type Facts } from './facts.js';
 import { launchItems } from './launch.js';
@@ -188,6 +189,7 @@ export class ShBackend implements Backend {
   open(request: OpenRequest, events: ChannelEvents): Channel {
     const planned = plan(request, this.#facts?.all ?? {}, this.#options.ownSftp);
     if (planned.kind === 'run') return this.#run(planned.script, planned.mode, events);
+    if (planned.kind === 'cooked') return new CookedTerminal(planned.pty, events, (own) => this.#run(planned.script, 'p', own));
     if (planned.kind === 'files' && this.#ended === undefined) {
       const run = (script: Buffer, own: ChannelEvents): Channel => this.#run(script, 'p', own);
       return new SftpServer(run, events, { blocks: this.#facts?.blocks === true, stat: this.#facts?.all['stat'] === 'yes' });

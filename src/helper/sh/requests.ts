@@ -1,7 +1,7 @@
-import type { OpenRequest, Refusal } from '../../mux/device.js';
+import type { OpenRequest, PtyRequest, Refusal } from '../../mux/device.js';
 import { isHost, socatWord } from './address.js';
 import { compact, source } from './program.js';
-import { execScript, quote, runScript } from './script.js';
+import { cookedScript, execScript, quote, runScript } from './script.js';
 
 /** With pipes, on a terminal, a socket through a program, a listener, an accepted connection (the x line of wire.ts). */
 export type RunMode = 'p' | 't' | 's' | 'l' | 'a';
@@ -9,6 +9,8 @@ export type RunMode = 'p' | 't' | 's' | 'l' | 'a';
 /** What becomes of a request: a script for the device, or a refusal. */
 export type Plan =
   | { kind: 'run'; script: Buffer; mode: RunMode }
+  /** A command in pipes, its terminal on this side (CookedTerminal). */
+  | { kind: 'cooked'; script: Buffer; pty: PtyRequest }
   /** Served from this side (SftpServer). */
   | { kind: 'files' }
   | { kind: 'refuse'; reason: Refusal };
@@ -26,7 +28,7 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
   switch (request.kind) {
     case 'exec':
       if (request.pty !== undefined && !(has('script') && has('stty'))) {
-        return unsupported('The device has no "script" (or no "stty"), so the sh tier cannot give a terminal.');
+        return { kind: 'cooked', script: cookedScript(request, request.pty), pty: request.pty };
       }
       return { kind: 'run', script: execScript(request), mode: request.pty === undefined ? 'p' : 't' };
     case 'sftp': {

@@ -97,13 +97,13 @@ Ibecome() {
   if (exec -a x /bin/sh -c :) 2>/dev/null; then exec -a "$Iy" "$SHELL" "$@"; fi
   command -v perl >/dev/null && exec perl -e 'exec { shift } @ARGV' "$SHELL" "$Iy" "$@"
   case $Iy in
-    -*) exec "$SHELL" -l ;;
+    -*) exec "$SHELL" -l "$@" ;;
   esac
   exec "$SHELL" "$@"
 }
 Icommand() {
   Iy=${SHELL##*/}
-  if [ -n "$Ilogin" ]; then Ibecome "-$Iy"; else Ibecome "$Iy" -c "$Ic"; fi
+  if [ -n "$Ilogin" ]; then Ibecome "-$Iy" $Iflags; else Ibecome "$Iy" -c "$Ic"; fi
 }
 case $1 in
   run)

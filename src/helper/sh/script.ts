@@ -37,13 +37,20 @@ export function execScript(request: Extract<OpenRequest, { kind: 'exec' }>): Buf
   if (request.pty !== undefined) {
     parts.push(...exports({ TERM: request.pty.term }), Buffer.from(terminal(request.pty)));
   }
-  if (request.command === undefined) parts.push(Buffer.from('Ilogin=login\n'));
+  if (request.command === undefined) parts.push(Buffer.from('Ilogin=login\nIflags=\n'));
   else {
     // sshd's command is a C string too.
     const end = request.command.indexOf(0);
     parts.push(Buffer.from('Ilogin=\nIc='), quote(end < 0 ? request.command : request.command.subarray(0, end)), Buffer.from('\n'));
   }
   return Buffer.concat(parts);
+}
+
+/** The same for a terminal that the device does not have: one output, and a shell that is told to ask. */
+export function cookedScript(request: Extract<OpenRequest, { kind: 'exec' }>, { term, size }: PtyRequest): Buffer {
+  const known: Record<string, string> = size.rows > 0 && size.cols > 0 ? { LINES: String(size.rows), COLUMNS: String(size.cols) } : {};
+  const asks = request.command === undefined ? 'Iflags=-i\n' : '';
+  return Buffer.concat([execScript({ ...request, pty: undefined }), ...exports({ TERM: term, ...known }), Buffer.from(`${asks}exec 2>&1\n`)]);
 }
 
 /**
