@@ -15,4 +15,7 @@ compare(lab, 'rsync', 'sh', short(/odd names|large|what is wrong|cut/));
 compare(lab, 'git', 'sh', short(/clones, fetches|what is wrong|odd names/));
 compare(lab, 'forwarding', 'sh');
 compare(lab, 'multiplexing', 'sh', short(/twenty|ControlPersist|keepalives|RekeyLimit/));
-compare(lab, 'ansible', 'sh', { file: 'ansible-raw' });
+compare(lab, 'ansible', 'sh', { file: 'ansible-raw', ...short(/runs raw/) });
+
+/** Nothing but BusyBox: no python, no sftp-server, no scp, no script. */
+compare(useLab({ tier: 'sh', busybox: true }), 'ansible', 'sh', { file: 'ansible-raw', suffix: 'BusyBox only' });

@@ -38,7 +38,10 @@ const SCRATCH = /(^|\/)(tmp-|\.)/;
 /** The sides' folders: both, since a listing of the home shows both. */
 const FOLDERS = /w-(direct|bridge)-w/g;
 
-const PRELUDE = readFileSync(fileURLToPath(new URL('../clients/checks/prelude.sh', import.meta.url)), 'utf8');
+/** Where the checks are, and what several files of them read ($CHECKS). */
+const CHECKS = fileURLToPath(new URL('../clients/checks', import.meta.url));
+
+const PRELUDE = readFileSync(join(CHECKS, 'prelude.sh'), 'utf8');
 
 let counter = 0;
 
@@ -103,7 +106,7 @@ async function observe(side: Side, check: Check, number: number, more: Record<st
   await mkdir(remote);
   await chown(remote, uid, gid);
   const [L1, L2, SERVER] = [await listenPort(), await listenPort(), await listenPort()];
-  const env = { ...side.env, ...more, L1, L2, SERVER, W: local, R: remote, LARGE_MB: String(LARGE_MB), HOME: local, LC_ALL: 'C.UTF-8', SSH_AUTH_SOCK: undefined };
+  const env = { ...side.env, ...more, L1, L2, SERVER, CHECKS, W: local, R: remote, LARGE_MB: String(LARGE_MB), HOME: local, LC_ALL: 'C.UTF-8', SSH_AUTH_SOCK: undefined };
   const script = `${local}.sh`;
   await writeFile(script, `${PRELUDE}\n${check.script}`);
   const result = await run('bash', [script], { cwd: local, env, timeoutMs: check.timeoutMs });

@@ -8,6 +8,7 @@ import { join } from 'node:path';
 import { run } from './program.js';
 import type { Scope } from './scope.js';
 import { startStack, type Stack, type StackOptions } from './stack.js';
+import { busyboxPath, shellPath } from './user.js';
 
 export type Tier = 'python' | 'sh';
 
@@ -36,6 +37,8 @@ export interface LabOptions extends Omit<StackOptions, 'tier' | 'bridgeEnv'> {
   tier?: Tier;
   /** The user may become root without, and bin with a password. */
   sudo?: boolean;
+  /** A device that has BusyBox and nothing else: its login shell is ash, its PATH has the applets only. */
+  busybox?: boolean;
   /** Further lines of the ssh_config that scripts use as $CFG. */
   sshConfig?: readonly string[];
 }
@@ -58,7 +61,8 @@ export function folderOf(name: Side['name']): string {
 
 /** Starts the stack and lays out both sides; everything ends with the scope. */
 export async function startLab(scope: Scope, options: LabOptions = {}): Promise<Lab> {
-  const { tier = 'python', sshConfig = [], files, bridgeArgs = [], sudo = false, ...rest } = options;
+  const { tier = 'python', sshConfig = [], bridgeArgs = [], sudo = false, busybox = false, ...given } = options;
+  const rest = busybox ? await onlyBusybox(scope, given) : given;
   const dir = await scope.tempDir('lab');
   const key = join(dir, 'id_ed25519');
   const made = await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-C', 'compat', '-f', key]);
@@ -67,7 +71,7 @@ export async function startLab(scope: Scope, options: LabOptions = {}): Promise<
   const stack = await startStack(scope, {
     ...rest,
     tier,
-    files: { ...files, '.ssh/authorized_keys': publicKey },
+    files: { ...rest.files, '.ssh/authorized_keys': publicKey },
     bridgeArgs: ['--authorized-keys', `${key}.pub`, ...bridgeArgs],
     bridgeEnv: (account) => ({ IOTDA_SSH_DEVICE_USER: account.name, IOTDA_SSH_DEVICE_PASSWORD: account.password }),
   });
@@ -110,6 +114,17 @@ export async function startLab(scope: Scope, options: LabOptions = {}): Promise<
     dir,
     direct: await side('direct', stack.direct.port, stack.direct.knownHosts),
     bridge: await side('bridge', stack.port, stack.knownHosts),
+  };
+}
+
+/** The PATH twice: sshd gives it to commands, the login shell that the bridge starts from reads its profile. */
+async function onlyBusybox(scope: Scope, options: Omit<StackOptions, 'tier' | 'bridgeEnv'>): Promise<typeof options> {
+  const path = await busyboxPath(scope);
+  return {
+    ...options,
+    shell: await shellPath(scope, 'ash'),
+    files: { ...options.files, '.profile': `PATH=${path}; export PATH\n` },
+    sshd: { ...options.sshd, config: [...(options.sshd?.config ?? []), `SetEnv PATH=${path}`] },
   };
 }
 

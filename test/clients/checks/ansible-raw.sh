@@ -1,13 +1,6 @@
-# Ansible on a device without python: raw and script.
-export ANSIBLE_CONFIG=$W/.ansible.cfg ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_NOCOLOR=1 ANSIBLE_HOME=$W/.ansible ANSIBLE_LOCAL_TEMP=$W/.ansible/tmp
-export ANSIBLE_SSH_CONTROL_PATH_DIR=$W/.cp
-cat >.ansible.cfg <<X
-[ssh_connection]
-ssh_args = -F $CFG -o ControlMaster=auto -o ControlPersist=10s
-X
-printf 'dev1 ansible_host=127.0.0.1 ansible_port=%s ansible_user=%s ansible_ssh_private_key_file=%s ansible_python_interpreter=/no/python\n' $PORT $U $KEY >.inventory
-adhoc() { /usr/bin/ansible -i .inventory dev1 "$@" 2>&1 | sed '/Shared connection/d; s/\r//'; echo "status ${PIPESTATUS[0]}"; }
-trap 'for s in .cp/*; do [ -S "$s" ] && /usr/bin/ssh -F "$CFG" -o ControlPath="$s" -O exit dev 2>/dev/null; done; true' EXIT
+# Ansible on a device without python: raw and script, and what the connection does by itself.
+. "$CHECKS/ansible-setup.sh"
+echo ansible_python_interpreter=/no/python >>.inventory
 
 ### runs raw commands with their output and status
 # prints: hello 汉语(.|\n)*status 0(.|\n)*rc=7(.|\n)*status 2
@@ -15,3 +8,52 @@ trap 'for s in .cp/*; do [ -S "$s" ] && /usr/bin/ssh -F "$CFG" -o ControlPath="$
 adhoc -m raw -a "echo hello 汉语; echo err >&2"
 adhoc -m raw -a "exit 7"
 adhoc -m raw -a "printf '%s\n' \"it's\" 'a  b' > $R/out; cat $R/out"
+
+### runs scripts, with arguments and status, sent in each way
+# prints: (ran a b it's汉语(.|\n)* 5"(.|\n)*){2}status 0
+# seconds: 150
+printf '#!/bin/sh\necho ran "$@"; echo err >&2; exit 5\n' >.s.sh
+# What is served by the device's own scp needs one there.
+for how in sftp $(ssh dev 'command -v scp >/dev/null && echo scp') piped; do
+  echo "== $how"
+  ANSIBLE_SSH_TRANSFER_METHOD=$how ANSIBLE_SCP_EXTRA_ARGS=-O play -l dev1 <<X
+- hosts: all
+  gather_facts: no
+  tasks:
+    - script: .s.sh "a b" "it's汉语"
+      register: out
+      failed_when: out.rc != 5
+    - debug: msg="{{ out.stdout_lines[0] }} {{ out.rc }}"
+X
+done
+
+### plays twenty raw tasks in a row, with much output, and a reset of the connection
+# prints: "msg": "20000 (.|\n)*ok=5 +changed=3 +unreachable=0 +failed=0
+# seconds: 120
+play -l dev1 <<X
+- hosts: all
+  gather_facts: no
+  tasks:
+    - raw: echo {{ item }} >>{{ r }}/list; cat {{ r }}/list; exit {{ item % 3 }}
+      loop: "{{ range(20) | list }}"
+      register: out
+      failed_when: out.rc != item % 3
+      loop_control: { label: "{{ item }}" }
+    - raw: seq 20000
+      register: out
+    - debug: msg="{{ out.stdout_lines | length }} {{ out.stdout | hash('sha1') }}"
+    - meta: reset_connection
+    - raw: wc -l <{{ r }}/list
+      register: out
+    - debug: var=out.stdout_lines
+X
+
+### tells a device without python what it lacks
+# prints: FAILED(.|\n)*status 2
+# seconds: 60
+play -l dev1 <<X | sed 's/=> .*//'
+- hosts: all
+  gather_facts: no
+  tasks:
+    - ping:
+X

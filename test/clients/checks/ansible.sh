@@ -1,34 +1,64 @@
-# Ansible's stock ssh connection plugin. `play` runs a playbook given on standard input; what it prints is
-# made comparable by removing times. The inventory names ten hosts, all of them the device.
-export ANSIBLE_CONFIG=$W/.ansible.cfg ANSIBLE_LOCALHOST_WARNING=false ANSIBLE_NOCOLOR=1 ANSIBLE_HOME=$W/.ansible ANSIBLE_LOCAL_TEMP=$W/.ansible/tmp
-export ANSIBLE_SSH_CONTROL_PATH_DIR=$W/.cp ANSIBLE_DEPRECATION_WARNINGS=false ANSIBLE_RETRY_FILES_ENABLED=false
-cat >.ansible.cfg <<X
-[defaults]
-host_key_checking = True
-interpreter_python = /usr/bin/python3
-[ssh_connection]
-ssh_args = -F $CFG -o ControlMaster=${PERSIST-auto} -o ControlPersist=${PERSIST+no}${PERSIST-20s}
+# Ansible's stock ssh connection plugin: modules, ways of transfer, logins. ansible-ends.sh has how plays end.
+. "$CHECKS/ansible-setup.sh"
+
+### plays twenty tasks of all kinds in a row
+# prints: ok=[23][0-9] +changed=1[0-9] +unreachable=0 +failed=0(.|\n)*status 0\nequal
+# seconds: 240
+random 2 >.big
+printf 'Hello {{ who }}\n' >.hello.j2
+printf '#!/bin/sh\necho "$@"; echo err >&2; exit 5\n' >.script.sh
+mkdir .pack && echo packed >.pack/file && tar czf .pack.tgz -C .pack .
+play -l dev1 <<X
+- hosts: all
+  gather_facts: yes
+  tasks:
+    - ping:
+    - raw: seq -f 'line %g' 20000
+      register: out
+    - debug: msg="{{ out.stdout_lines | length }} {{ out.stdout | hash('sha1') }}"
+    - command: seq 20000
+      register: out
+    - debug: msg="{{ out.stdout | hash('sha1') }}"
+    - command: sort
+      args: { stdin: "{{ out.stdout }}" }
+      register: out
+    - debug: msg="{{ out.stdout | hash('sha1') }}"
+    - shell: echo out; echo err >&2; exit 3
+      register: out
+      failed_when: out.rc != 3 or out.stderr != 'err'
+    - script: .script.sh 'a b' 汉语
+      register: out
+      failed_when: out.rc != 5
+    - debug: var=out.stdout_lines
+    - copy: { src: .big, dest: "{{ r }}/big", mode: '0640' }
+    - copy: { src: .big, dest: "{{ r }}/big" }
+    - fetch: { src: "{{ r }}/big", dest: "{{ w }}/fetched", flat: yes }
+    - template: { src: .hello.j2, dest: "{{ r }}/hello" }
+      vars: { who: world }
+    - lineinfile: { path: "{{ r }}/hello", line: second }
+    - blockinfile: { path: "{{ r }}/hello", block: third }
+    - replace: { path: "{{ r }}/hello", regexp: world, replace: 世界 }
+    - slurp: { src: "{{ r }}/hello" }
+      register: out
+    - debug: msg="{{ out.content | b64decode }}"
+    - file: { path: "{{ r }}/dir/deep", state: directory, mode: '0750' }
+    - file: { src: hello, dest: "{{ r }}/link", state: link }
+    - unarchive: { src: .pack.tgz, dest: "{{ r }}/dir" }
+    - find: { paths: "{{ r }}", recurse: yes }
+      register: out
+    - debug: msg="{{ out.files | map(attribute='path') | map('basename') | sort }}"
+    - shell: sleep 1; echo late
+      async: 30
+      poll: 1
+      register: out
+    - debug: var=out.stdout
+    - command: id -un
+      become: yes
+      register: out
+    - debug: var=out.stdout
+    - wait_for_connection: { timeout: 20 }
 X
-{
-  echo '[all]'
-  for i in $(seq 10); do echo "dev$i"; done
-  echo '[all:vars]'
-  echo "ansible_host=127.0.0.1"
-  echo "ansible_port=$PORT"
-  echo "ansible_user=$U"
-  echo "ansible_ssh_private_key_file=$KEY"
-} >.inventory
-play() {
-  cat >.play.yml
-  /usr/bin/ansible-playbook -i .inventory -e "r=$R w=$W" "$@" .play.yml 2>&1 | sed -E '/^(PLAY|TASK|RUNNING|ASYNC)/!{s/ [0-9.:-]{8,}//g}; s/\*+//; /Controlled|Shared connection|^$/d; s/j[0-9]+\.[0-9]+/JOB/g; s/"delta": "[^"]*"/DELTA/'
-  echo "status ${PIPESTATUS[0]}"
-}
-adhoc() {
-  /usr/bin/ansible -i .inventory dev1 "$@" 2>&1 | sed -E 's/"(start|end|delta|mtime|atime|ctime|elapsed)": .*//; /Shared connection/d'
-  echo "status ${PIPESTATUS[0]}"
-}
-ctl_end() { for s in .cp/*; do [ -S "$s" ] && /usr/bin/ssh -F "$CFG" -o ControlPath="$s" -O exit dev 2>/dev/null; done; true; }
-trap 'ctl_end; { kill "${KEPT[@]}"; kill $(jobs -p); } 2>/dev/null; wait' EXIT
+cmp .big fetched && echo equal
 
 ### runs the modules that everybody uses
 # prints: unreachable=0 +failed=0(.|\n)*status 0
@@ -118,9 +148,15 @@ play -l dev1 <<X
 X
 
 ### gathers facts
-# prints: "ansible_python_version"|status 0
-# seconds: 60
+# prints: "ansible_python_version"(.|\n)*status 0(.|\n)*Linux python3(.|\n)*status 0
+# seconds: 90
 adhoc -m setup -a 'filter=ansible_distribution*,ansible_python_version,ansible_user_id,ansible_user_dir,ansible_user_shell,ansible_env' | grep -v -e SSH_ -e '"PATH"'
+play -l dev1 <<X
+- hosts: all
+  gather_facts: yes
+  tasks:
+    - debug: msg="{{ ansible_facts.system }} {{ ansible_facts.python.executable | basename }} {{ ansible_facts.user_id }} {{ ansible_facts | length > 60 }}"
+X
 
 ### moves files and modules in every way: pipelining, sftp, scp, piped, with and without ControlPersist
 # prints: failed=0
@@ -240,48 +276,3 @@ play -l dev1 <<X | sed 's/sent [0-9,]* bytes.*//'
     - synchronize: { src: "{{ r }}/t/", dest: "{{ w }}/back/", mode: pull, owner: no, group: no, use_ssh_args: yes }
 X
 diff -r --no-dereference .t back && echo equal
-
-### tells what fails: a command, a missing file, an unknown host, a device without python
-# prints: status 2
-# seconds: 90
-play -l dev1 <<X
-- hosts: all
-  gather_facts: no
-  tasks:
-    - command: /no/such/program
-      ignore_errors: yes
-    - copy: { src: .none, dest: "{{ r }}/x" }
-      ignore_errors: yes
-    - copy: { content: x, dest: /etc/none }
-      ignore_errors: yes
-    - raw: exit 17
-      ignore_errors: yes
-    - raw: echo works without python
-      vars: { ansible_python_interpreter: /no/python }
-    - ping:
-      vars: { ansible_python_interpreter: /no/python }
-X
-
-### is cut in the middle, and the next play works
-# prints: ^cut\n(.|\n)*failed=0
-# seconds: 60
-cat >.long.yml <<X
-- hosts: all
-  gather_facts: no
-  tasks:
-    - shell: echo >{{ r }}/.up; sleep 100
-X
-/usr/bin/ansible-playbook -i .inventory -e "r=$R w=$W" -l dev1 .long.yml >/dev/null 2>&1 & p=$!
-until_true test -s $R/.up
-kill -INT $p 2>/dev/null; kill $p
-{ wait $p; } 2>/dev/null
-echo cut
-ctl_end
-pkill -u $U -f "[s]leep 100"
-rm -rf $R/.up
-play -l dev1 <<X
-- hosts: all
-  gather_facts: no
-  tasks:
-    - ping:
-X
