@@ -1,7 +1,7 @@
 import { open } from 'node:fs/promises';
 import { Fault } from '../base/errors.js';
+import { systemReason } from '../base/system-error.js';
 import { MAX_BANNER_BYTES } from '../ssh/limits.js';
-import { reason } from './files.js';
 
 /** The banner as it is now; undefined when there is no such file. Rejects with a LOCAL fault. */
 export async function readBanner(path: string): Promise<Buffer | undefined> {
@@ -16,6 +16,6 @@ export async function readBanner(path: string): Promise<Buffer | undefined> {
     }
   } catch (cause) {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
-    throw new Fault('LOCAL', `cannot read the banner from ${path}: ${reason(cause)}.`, { cause });
+    throw new Fault('LOCAL', `cannot read the banner from ${path}: ${systemReason(cause)}.`, { cause });
   }
 }

@@ -50,7 +50,6 @@ if [ $Ihow = socat ]; then
   wait $Ic
 else
   wait $If
-  If=
-  kill -KILL $Ic
+  Iend $Ic
 fi
 Ireport 0

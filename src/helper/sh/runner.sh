@@ -60,12 +60,18 @@ Icollect() {
   done
   printf '%s\n' $Ik >n$1
 }
+# Ends the child $1. One that has ended may be known to the shell no more, and its number be another's.
+Iend() {
+  Iy=$$
+  [ ! -r /proc/$$/status ] || { while read -r Ix Iy && [ "$Ix" != PPid: ]; do :; done </proc/$1/status; } 2>/dev/null || return
+  [ "$Iy" = $$ ] && kill -KILL $1
+}
 # Waits for the command's end, given its status, and reports it once both streams are at their end.
 Ireport() {
   Isig=
   [ "$1" -gt 128 ] && [ -s s ] && Isig=$(($1-128))
   wait $Io $Ie
-  [ -n "$If" ] && kill -KILL $If
+  Iend $If
   # Its group is empty as a rule; then the number may become somebody else's.
   [ -s C ] && read -r Ix <C && { kill -0 -"$Ix" || : >C; }
   Ino=0

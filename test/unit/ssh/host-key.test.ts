@@ -4,7 +4,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { knownHostsLine, loadHostKeyFile, loadHostKeys, stateFolder } from '../../../src/ssh/host-key.js';
+import { knownHostsLine, loadHostKeyFiles, loadHostKeys, stateFolder } from '../../../src/ssh/host-key.js';
 
 describe('host keys', () => {
   let root: string;
@@ -55,13 +55,13 @@ describe('host keys', () => {
   ])('are refused with the reason when they want a passphrase, in %s', async (_format, make) => {
     const path = join(root, 'key');
     writeFileSync(path, make(), { mode: 0o600 });
-    await expect(loadHostKeyFile(path)).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('passphrase') });
+    await expect(loadHostKeyFiles([path])).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('passphrase') });
   });
 
   it('are refused with the reason when they are public', async () => {
     const path = join(root, 'key.pub');
     writeFileSync(path, (await loadHostKeys(root)).publicKey, { mode: 0o600 });
-    await expect(loadHostKeyFile(path)).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('is a public key') });
+    await expect(loadHostKeyFiles([path])).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('is a public key') });
   });
 
   // Node's mkdir with `recursive` never comes back from there.
@@ -70,7 +70,7 @@ describe('host keys', () => {
   });
 
   it('tell where they cannot be written', async () => {
-    await expect(loadHostKeyFile(join(root, 'none', 'key'))).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringMatching(/cannot be written: its folder does not exist\.$/) });
+    await expect(loadHostKeyFiles([join(root, 'none', 'key')])).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringMatching(/cannot be written: its folder does not exist\.$/) });
   });
 
   it('need a folder', async () => {
