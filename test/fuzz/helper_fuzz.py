@@ -143,7 +143,7 @@ class MuxTarget(object):
     def run(self, data):
         listener = socket.socket(socket.AF_UNIX)
         try:
-            host = self.scope['Host'](listener)
+            host = self.scope['Host'](listener, (None, None))
             host.link.out.clear()
             deliver = host.message
 

@@ -1,7 +1,7 @@
 import type { OpenRequest, PtyRequest, Refusal } from '../../mux/device.js';
 import { isHost, socatWord } from './address.js';
 import { compact, source } from './program.js';
-import { cookedScript, execScript, quote, runScript } from './script.js';
+import { cookedScript, execScript, quote, runAtHome, runScript } from './script.js';
 
 /** With pipes, on a terminal, a socket through a program, a listener, an accepted connection (the x line of wire.ts). */
 export type RunMode = 'p' | 't' | 's' | 'l' | 'a';
@@ -34,7 +34,7 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
     case 'sftp': {
       const server = facts['sftp'] ?? '';
       if (ownSftp || server === '') return { kind: 'files' };
-      return { kind: 'run', script: runScript([server]), mode: 'p' };
+      return { kind: 'run', script: runAtHome([server]), mode: 'p' };
     }
     case 'tcp': {
       if (!isHost(request.host)) return { kind: 'refuse', reason: { code: 'connect-failed', message: 'Name or service not known' } };

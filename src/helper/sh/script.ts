@@ -53,11 +53,16 @@ export function cookedScript(request: Extract<OpenRequest, { kind: 'exec' }>, { 
   return Buffer.concat([execScript({ ...request, pty: undefined }), ...exports({ TERM: term, ...known }), Buffer.from(`${asks}exec 2>&1\n`)]);
 }
 
-/**
- * A script that becomes the given program at once, in the home: else names that a client gives without a
- * folder would be in the channel's own, which goes with the channel.
- */
+/** A script that becomes the given program at once. */
 export function runScript(words: readonly (Buffer | string)[]): Buffer {
   const quoted = words.flatMap((word) => [Buffer.from(' '), quote(word)]);
-  return Buffer.concat([Buffer.from('cd "$HOME" 2>/dev/null || cd /\nunset OLDPWD\nexec'), ...quoted, Buffer.from('\n')]);
+  return Buffer.concat([Buffer.from('exec'), ...quoted, Buffer.from('\n')]);
+}
+
+/**
+ * The same in the home: else names that a client gives without a folder would be in the channel's own,
+ * which goes with the channel.
+ */
+export function runAtHome(words: readonly (Buffer | string)[]): Buffer {
+  return Buffer.concat([Buffer.from('cd "$HOME" 2>/dev/null || cd /\nunset OLDPWD\n'), runScript(words)]);
 }
