@@ -45,7 +45,7 @@ export class Side {
     const args = [...this.words(['-M', '-S', this.#socket, '-N']), '-o', 'ServerAliveInterval=20'];
     const master = start(scope, 'sshpass', ['-e', ...args], { env: this.#env });
     await waitFor('the shared connection', () => {
-      if (!master.running) throw new Error(`no connection: ${master.stderr}`);
+      if (!master.running) throw new Error(`no connection to ${this.name}: ${master.stderr}`);
       return existsSync(this.#socket);
     }, SSH_MS);
   }
