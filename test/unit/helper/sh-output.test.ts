@@ -110,7 +110,7 @@ describe('what becomes of a request', () => {
     [{ nc: 'busybox nc' }, "exec 'busybox' 'nc' '::1' '22'\n"],
   ])('uses what the device has for a connection: %j', (facts, script) => {
     const planned = plan(tcp, facts);
-    expect(planned.kind === 'run' && planned.script.toString()).toBe(script);
+    expect(planned.kind === 'run' && planned.script.toString()).toBe(`cd "$HOME" 2>/dev/null || cd /\nunset OLDPWD\n${script}`);
   });
 
   it('watches an nc that does not tell of the server’s end', () => {
