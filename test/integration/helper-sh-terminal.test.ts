@@ -82,14 +82,45 @@ describe.each(KINDS)('a terminal from the sh helper where sh is %s', (kind, extr
 });
 
 describe('a device without script', () => {
-  it('refuses the terminal with the reason', async () => {
-    const device = createPtyDevice('busybox');
-    const session = new ShSession(device);
+  let device: PtyDevice;
+  let session: ShSession;
+
+  beforeAll(async () => {
+    device = createPtyDevice('busybox');
+    session = new ShSession(device);
     await session.attach();
-    const run = await session.exec('true', { pty: PTY }).done();
-    expect(run.refusal).toMatchObject({ code: 'unsupported', message: expect.stringContaining('script') as string });
+  });
+
+  afterAll(async () => {
     await session.end();
     device.remove();
+  });
+
+  it('gets a terminal of pipes: lines, echo, line ends and the status', async () => {
+    const run = session.exec('echo ready; read x; echo "got $x"; exit 5', { pty: PTY });
+    await waitFor('the start', () => run.text.includes('ready\r\n'));
+    run.channel.write(Buffer.from('helpo\b\blo\r'));
+    await run.done();
+    expect(run.text).toContain('got hello\r\n');
+    expect(run.err.length).toBe(0);
+    expect(run.status).toBe(5);
+  });
+
+  it('whose Ctrl-C interrupts', async () => {
+    const run = session.exec('trap "echo stopped; exit 7" INT; echo ready; sleep 100', { pty: PTY });
+    await waitFor('the start', () => run.text.includes('ready'));
+    run.channel.write(Buffer.from([3]));
+    await run.done();
+    expect(run.text).toContain('stopped');
+    expect(run.status).toBe(7);
+  });
+
+  it('runs an interactive login shell there', async () => {
+    const run = session.exec('', { command: undefined, pty: PTY });
+    run.channel.write(Buffer.from('echo $((40+2)); exit 6\r'));
+    await run.done();
+    expect(run.text).toContain('42\r\n');
+    expect(run.status).toBe(6);
   });
 });
 
