@@ -44,8 +44,9 @@ def booting():
             pid = int(name)
             with open('/proc/%d/cmdline' % pid, 'rb') as f:
                 boots = BOOT_SH in f.read()
-            if boots and os.getsid(pid) == pid and server_of(pid):
-                yield server_of(pid)
+            server = boots and server_of(os.getsid(pid))
+            if server:
+                yield server
         except (OSError, ValueError):
             pass
 

@@ -43,10 +43,11 @@ export function programLines(parameters: ProgramParameters): string[] {
 
 /**
  * Tells the front the process of the device's SSH server that its login hangs on, to be ended where an
- * agent races with itself and hangs (`Manners.races`); the boot sh is that process' child.
+ * agent races with itself and hangs (`Manners.races`); the boot sh is a child of the login shell, and that
+ * one of this process.
  */
 function server(races: boolean): string {
-  return `IS=${races ? '$PPID' : ''};export IS;`;
+  return `IS=;${races ? '{ read -r Ix Ix Ix IS Ix </proc/$PPID/stat;} 2>/dev/null;' : ''}export IS;`;
 }
 
 /**

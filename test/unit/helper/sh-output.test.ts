@@ -110,7 +110,12 @@ describe('what becomes of a request', () => {
     [{ nc: 'busybox nc' }, "exec 'busybox' 'nc' '::1' '22'\n"],
   ])('uses what the device has for a connection: %j', (facts, script) => {
     const planned = plan(tcp, facts);
-    expect(planned.kind === 'run' && planned.script.toString()).toBe(`cd "$HOME" 2>/dev/null || cd /\nunset OLDPWD\n${script}`);
+    expect(planned.kind === 'run' && planned.script.toString()).toBe(script);
+  });
+
+  it('starts the device’s sftp-server in the home: its folder goes with the channel', () => {
+    const planned = plan({ kind: 'sftp' }, { sftp: '/usr/lib/sftp-server' });
+    expect(planned.kind === 'run' && planned.script.toString()).toBe("cd \"$HOME\" 2>/dev/null || cd /\nunset OLDPWD\nexec '/usr/lib/sftp-server'\n");
   });
 
   it('watches an nc that does not tell of the server’s end', () => {
