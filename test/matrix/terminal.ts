@@ -50,6 +50,9 @@ class Screen {
   }
 }
 
+/** A prompt below everything else, and the same without the lines that vim shows beyond a file's end. */
+const PROMPT_LAST = new RegExp(`${PROMPT}\\s*(right)?\\s*$`);
+const NO_TILDES = new RegExp(`^[^~]*${PROMPT}\\s*(right)?\\s*$`);
 /** A fresh prompt on an empty screen. */
 const PROMPT_ALONE = new RegExp(`^${PROMPT}\\s*(right)?\\s*$`);
 
@@ -106,12 +109,13 @@ export async function terminal(side: Side, { shell }: Cell): Promise<unknown> {
     await screen.shows(/^got back$/m);
     await clear();
     await screen.line(`vim.tiny -u NONE ${note}`);
-    await screen.shows(note);
+    // Full-screen programs throw away what was typed before and behind them: each end is waited for.
+    await screen.shows(/^~\s*$/m);
     await screen.keys('i');
     await screen.tmux('send-keys', '-t', 'main', '-l', `written in ${shell}`);
     await screen.keys('Escape');
     await screen.line(':wq');
-    await screen.shows(PROMPT);
+    await screen.shows(NO_TILDES);
     await clear();
     await screen.line(`cat ${note}; rm ${note}`);
     await screen.shows(new RegExp(`^written in ${shell}$`, 'm'));
@@ -119,6 +123,7 @@ export async function terminal(side: Side, { shell }: Cell): Promise<unknown> {
     await screen.line('top -d 1');
     await screen.shows(/PID +USER/);
     await screen.keys('q');
+    await screen.shows(PROMPT_LAST);
     await clear();
     // A long text pasted into a program that reads lines.
     const text = Array.from({ length: PASTE_LINES }, (_, index) => `line ${index} ${'x'.repeat(index % 60)}\n`).join('');
@@ -127,7 +132,7 @@ export async function terminal(side: Side, { shell }: Cell): Promise<unknown> {
     await screen.tmux('paste-buffer', '-t', 'main');
     await screen.shows(`line ${PASTE_LINES - 1} `);
     await screen.keys('C-d');
-    await screen.shows(/ready>\s*(right)?\s*$/);
+    await screen.shows(PROMPT_LAST);
     await clear();
     await screen.line(`cksum <${pasted}; rm ${pasted}`);
     notes.push(/^\d+ \d+$/m.exec(await screen.shows(/^\d+ \d+$/m))?.[0] ?? '');

@@ -76,8 +76,12 @@ export class Program {
     return Buffer.concat(this.err).toString();
   }
 
-  /** Sends a signal to the program's whole group. */
+  /**
+   * Sends a signal to the program's whole group, while it runs: afterwards its number may be another
+   * program's, since they are given out again within minutes on a busy machine.
+   */
   kill(signal: NodeJS.Signals = 'SIGTERM'): void {
+    if (!this.running) return;
     try {
       process.kill(-this.pid, signal);
     } catch {
@@ -103,9 +107,20 @@ export class Program {
     // Its exit, not its `done`: something it left behind may hold its output open for ever.
     await this.exited;
     clearTimeout(force);
-    this.kill('SIGKILL');
+    await this.#killLeft();
     this.child.stdout?.destroy();
     this.child.stderr?.destroy();
+  }
+
+  /** Ends what the program has left behind, known by its mark. */
+  async #killLeft(): Promise<void> {
+    for (const entry of await survivors({ mark: this.mark })) {
+      try {
+        process.kill(Number.parseInt(entry, 10), 'SIGKILL');
+      } catch {
+        // Gone already.
+      }
+    }
   }
 
   private watch(name: string, timeoutMs: number | undefined): Promise<Run> {
@@ -125,6 +140,8 @@ export class Program {
           : setTimeout(() => {
               late = true;
               this.kill('SIGKILL');
+              // It may have ended, and what it left holds its output open.
+              void this.#killLeft();
             }, timeoutMs);
       void this.exited.then(() => (this.ended = true));
       const finish = () => clearTimeout(timer);
