@@ -5,10 +5,11 @@
 import { closeSync, openSync } from 'node:fs';
 import { describe, expect, test } from 'vitest';
 import { folderOf, type Lab } from '../support/compat.js';
-import { compare, useLab } from '../support/compat-check.js';
+import { compare, FULL, useLab } from '../support/compat-check.js';
 import { run, RUN_MS } from '../support/program.js';
 import { init } from '../support/sftp-wire.js';
 import { startSsh } from '../support/ssh.js';
+import { busyboxPath, shellPath } from '../support/user.js';
 import { waitFor } from '../support/wait.js';
 
 /** A device with little room, for each side its own, on /mnt of sshd's own mount namespace. */
@@ -21,6 +22,9 @@ const HIDDEN = ['for f in /usr/lib/openssh/sftp-server /usr/lib/sftp-server; do 
 
 /** Large and many files take long, and are moved by the other clients. */
 const SHORT = /^(?!.*(large|many))/;
+
+/** The same on the sh tier, where all takes longer. */
+const short = (only: RegExp) => (FULL ? {} : { only });
 
 /** sshfs needs a kernel that lets us mount. */
 function hasFuse(): boolean {
@@ -70,4 +74,29 @@ describe('with the built-in server', () => {
   describe.skipIf(!hasFuse())('where FUSE works', () => {
     compare(lab, 'sshfs', 'python', { suffix: 'built-in' });
   });
+});
+
+describe('on the sh tier, where the bridge serves it', () => {
+  const lab = useLab({ tier: 'sh', sshd: { mounts: [...SMALL, ...HIDDEN] } });
+  test('no program of the device serves', async () => {
+    expect(await hasOwnServer(lab())).toBe(false);
+  });
+  compare(lab, 'sftp', 'sh', { ...short(/puts and gets|odd names|long form|renames|wrong|full|resumes|4 GB|no size|finds names|cut/), suffix: 'shell tools' });
+  compare(lab, 'lftp', 'sh', { ...short(SHORT), suffix: 'shell tools' });
+  compare(lab, 'psftp', 'sh', { ...short(SHORT), suffix: 'shell tools' });
+  compare(lab, 'paramiko', 'sh', { suffix: 'shell tools', only: /files/ });
+  compare(lab, 'asyncssh', 'sh', { suffix: 'shell tools', only: /files|scp/ });
+  describe.skipIf(!hasFuse())('where FUSE works', () => {
+    compare(lab, 'sshfs', 'sh', { ...short(/links|4 GB/), suffix: 'shell tools' });
+  });
+});
+
+describe('on a device that has BusyBox and nothing else', () => {
+  const lab = useLab(async (scope) => ({
+    tier: 'sh',
+    shell: await shellPath(scope, 'ash'),
+    files: { '.profile': `PATH=${await busyboxPath(scope)}; export PATH\n` },
+    sshd: { mounts: [...SMALL, ...HIDDEN] },
+  }));
+  compare(lab, 'sftp', 'sh', { ...short(/long form|renames|wrong|full/), suffix: 'BusyBox' });
 });

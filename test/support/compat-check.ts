@@ -46,11 +46,11 @@ const PRELUDE = readFileSync(join(CHECKS, 'prelude.sh'), 'utf8');
 let counter = 0;
 
 /** One device for a file of checks, started before and ended after them. */
-export function useLab(options: LabOptions = {}): () => Lab {
+export function useLab(options: LabOptions | ((scope: Scope) => Promise<LabOptions>) = {}): () => Lab {
   const scope = new Scope();
   let lab: Lab | undefined;
   beforeAll(async () => {
-    lab = await startLab(scope, options);
+    lab = await startLab(scope, typeof options === 'function' ? await options(scope) : options);
   });
   afterAll(() => scope.end());
   return () => {

@@ -29,9 +29,13 @@ export const EXTENSIONS: readonly (readonly [name: string, version: string])[] =
   ['copy-data', '1'], ['home-directory', '1'], ['users-groups-by-id@openssh.com', '1'],
 ];
 
-/** What a request comes to: `own` when its handle keeps it in order, whatever else is under way. */
+/**
+ * What a request comes to: `own` when its handle keeps it in order, whatever else is under way; `long` when
+ * it is several lines for the worker, and nothing may come between.
+ */
 interface Job {
   own: boolean;
+  long?: boolean;
   run: () => Promise<PacketWriter>;
 }
 
@@ -67,8 +71,8 @@ export class SftpRequests {
    * for it; else the requests only keep their order on the worker's line and on each handle.
    */
   async answer(type: number, id: number, packet: PacketReader): Promise<PacketWriter> {
-    const { own, run } = this.#job(type, id, packet);
-    if (this.#line === undefined && (own || !this.handles.dirty)) return await run();
+    const { own, long, run } = this.#job(type, id, packet);
+    if (this.#line === undefined && long !== true && (own || !this.handles.dirty)) return await run();
     const before = this.#line;
     const answer = (async () => {
       await before;
@@ -292,14 +296,15 @@ export class SftpRequests {
     const at = where(packet);
     if (source === target || source.file.path.equals(target.file.path)) throw new SftpError(STATUS.FAILURE);
     if (source.reader === undefined || target.writer === undefined) throw new SftpError(STATUS.NO_SUCH_FILE);
-    return job(async () => {
+    const run = async (): Promise<PacketWriter> => {
       this.handles.forget();
       const { size } = (await this.#paths.stat(source.file.path, true)).attrs;
       await this.#changes.copy(source.file.path, offset, bytes === 0 ? undefined : bytes, target.file.path, at);
       const steps = Math.ceil(Math.max(0, size - offset) / COPY_STEP_BYTES) + 1;
       if (bytes > steps * COPY_STEP_BYTES) throw new SftpError(STATUS.EOF);
       return ok(id);
-    });
+    };
+    return { own: false, long: true, run };
   }
 
   /** Clients ask for the names behind the numbers of a listing, which mostly had them. */

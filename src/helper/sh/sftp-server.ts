@@ -10,6 +10,9 @@ const PENDING_LIMIT = 256;
 /** Answers that the client has not taken before further ones wait, in bytes. */
 const UNSENT_LIMIT_BYTES = 2 * 1024 * 1024;
 
+/** Before every script: names that are no whole paths begin at the home, and complaints are in English. */
+const BEGIN = Buffer.from('export LC_ALL=C\ncd "$HOME" || cd /\n');
+
 /**
  * An SFTP version 3 server on this side of the link for devices without an sftp-server: every request
  * becomes a line for a sh on the device, file contents flow through channels of their own.
@@ -29,8 +32,9 @@ export class SftpServer implements Channel {
   /** Replies leave in the order of the requests, as from OpenSSH's server. */
   #tail: Promise<void> = Promise.resolve();
 
-  constructor(run: RunScript, events: ChannelEvents, device: { blocks: boolean; stat: boolean }) {
+  constructor(runScript: RunScript, events: ChannelEvents, device: { blocks: boolean; stat: boolean }) {
     this.#events = events;
+    const run: RunScript = (script, own) => runScript(Buffer.concat([BEGIN, script]), own);
     this.#worker = new SftpWorker(run, (fault) => {
       this.#end(fault);
     });

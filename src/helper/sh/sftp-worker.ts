@@ -77,7 +77,7 @@ export class SftpWorker {
 
   constructor(run: RunScript, ended: (fault: Fault | undefined) => void) {
     const loop = 'while IFS= read -r l; do eval "$l"; printf "\\nTOKEN %s\\n" $?; done'.replace('TOKEN', this.#token);
-    const script = `export LC_ALL=C\ncd "$HOME" || cd /\nN='\n'\numask\nprintf "\\n${this.#token} %s\\n" 0\n${loop}\nexit\n`;
+    const script = `N='\n'\numask\nprintf "\\n${this.#token} %s\\n" 0\n${loop}\nexit\n`;
     this.#channel = run(Buffer.from(script), {
       opened: () => undefined,
       refused: (reason) => {
