@@ -92,14 +92,7 @@ export class Program {
   /** SIGTERM, then SIGKILL; resolves when the program is gone. */
   async stop(): Promise<void> {
     if (!this.running) {
-      // Its number may be another group's by now: end what bears the mark, and nothing else.
-      for (const line of await survivors({ mark: this.mark })) {
-        try {
-          process.kill(Number.parseInt(line, 10), 'SIGKILL');
-        } catch {
-          // Gone already.
-        }
-      }
+      await this.#killLeft();
       return;
     }
     this.kill('SIGTERM');
