@@ -113,7 +113,7 @@ describe('the python helper’s rendezvous', () => {
   it('and everything else goes on when others write to the terminal in mid-transfer', async () => {
     const tty = processesOf(stack.account.uid).flatMap(({ pid, command }) => {
       try {
-        return command.startsWith('/bin/sh -c stty raw') ? [readlinkSync(`/proc/${pid}/fd/0`)] : [];
+        return command.startsWith('/bin/sh -c unset TMOUT;stty raw') ? [readlinkSync(`/proc/${pid}/fd/0`)] : [];
       } catch {
         return [];
       }
@@ -176,7 +176,7 @@ describe('the sh helper', () => {
     expect([found.mode & 0o777, found.uid]).toEqual([0o700, stack.account.uid]);
     const attack = 'try:\n    os.listdir(sys.argv[1])\n    print("in")\nexcept PermissionError: print("out")';
     expect(await python(NOBODY, attack, folder)).toBe('out\n');
-    const tty = processesOf(stack.account.uid).flatMap(({ pid, command }) => (command.startsWith('/bin/sh -c stty raw') ? [readlinkSync(`/proc/${pid}/fd/0`)] : []))[0] ?? '';
+    const tty = processesOf(stack.account.uid).flatMap(({ pid, command }) => (command.startsWith('/bin/sh -c unset TMOUT;stty raw') ? [readlinkSync(`/proc/${pid}/fd/0`)] : []))[0] ?? '';
     for (const text of [':s000000000000 x 1 0\n0 0 0 0 1;', ':s000000000000 b 0 0;', ';', '\r\nwall: :;\r\n']) await writeFile(tty, text, { flag: 'r+' });
     session.child.stdin?.end('mine\n');
     const { status, stdout } = await session.done;
@@ -186,9 +186,12 @@ describe('the sh helper', () => {
 
 describe('a file that others may read', () => {
   it('is what scp and redirections make of it, not what the helper does: its umask is the user’s', async () => {
-    const stack = await startStack(scope, { tier: 'python', files: { '.profile': 'umask 077\n' } });
-    const { stdout } = await ssh(stack, ['umask; : > made; stat -c %a made']);
-    expect(stdout.toString()).toBe('0077\n600\n');
+    const stack = await startStack(scope, { tier: 'python', files: { '.profile': 'umask 027\n' } });
+    // A command has sshd's umask, a login shell what the user's start-up files make of it.
+    const command = await ssh(stack, ['umask; : > made; stat -c %a made']);
+    expect(command.stdout.toString()).toBe('0022\n644\n');
+    const login = await ssh(stack, ["bash -lc 'umask; : > made2; stat -c %a made2'"]);
+    expect(login.stdout.toString()).toBe('0027\n640\n');
     await chmod(stack.account.home, 0o700);
   });
 });
