@@ -127,20 +127,25 @@ load('devices', async () => {
   await waitFor('the helpers to end', async () => (await lab.pids('daemon')).length <= 1, 30_000);
 });
 
-load('transfer', async () => {
+/** One long transfer, timed, its sum compared, with the memory that it took. */
+async function transfer(what: string, body: (source: string) => Promise<string>): Promise<void> {
   const before = await memory();
   let most = before;
   const watch = setInterval(() => void memory().then((now) => (most = { bridge: Math.max(most.bridge, now.bridge), helper: Math.max(most.helper, now.helper) })), 1_000);
   const source = `openssl enc -aes-128-ctr -nosalt -K 00112233445566778899aabbccddeeff -iv 0 -in /dev/zero 2>/dev/null | head -c ${BYTES}`;
   const sum = (await new Program('sh', ['-c', `${source} | sha256sum`], {}).done).stdout.toString();
-  const timed = async (what: string, body: () => Promise<string>): Promise<void> => {
-    const began = performance.now();
-    const cpu = await cpuSeconds(lab.bridge.pid);
-    expect(await body()).toBe(sum);
-    const seconds = (performance.now() - began) / 1000;
-    say(`${what} ${(BYTES / 1e9).toFixed(2)} GB in ${seconds.toFixed(0)} s: ${(BYTES / 1e6 / seconds).toFixed(1)} MB/s, bridge ${((await cpuSeconds(lab.bridge.pid)) - cpu).toFixed(0)} s of processor`);
-  };
-  await timed('down', async () => {
+  const began = performance.now();
+  const cpu = await cpuSeconds(lab.bridge.pid);
+  expect(await body(source)).toBe(sum);
+  const seconds = (performance.now() - began) / 1000;
+  clearInterval(watch);
+  say(`${what} ${(BYTES / 1e9).toFixed(2)} GB in ${seconds.toFixed(0)} s: ${(BYTES / 1e6 / seconds).toFixed(1)} MB/s, bridge ${((await cpuSeconds(lab.bridge.pid)) - cpu).toFixed(0)} s of processor`);
+  say(`memory: bridge ${mib(before.bridge)} then at most ${mib(most.bridge)}, helper ${mib(before.helper)} then at most ${mib(most.helper)}`);
+  expect(most.bridge).toBeLessThan(before.bridge + 150);
+}
+
+load('transfer-down', () =>
+  transfer('down', async (source) => {
     // Hashed as it comes: it is more than a program's output is kept for.
     const client = ssh(['host', source], 'open');
     client.child.stdout?.removeAllListeners('data');
@@ -148,12 +153,12 @@ load('transfer', async () => {
     client.child.stdout?.on('data', (bytes: Buffer) => hash.update(bytes));
     await client.done;
     return `${hash.digest('hex')}  -\n`;
-  });
-  await timed('up', async () => {
+  }),
+);
+
+load('transfer-up', () =>
+  transfer('up', async (source) => {
     const options = lab.sshOptions().map((word) => `'${word}'`).join(' ');
     return (await new Program('sh', ['-c', `${source} | ssh ${options} host sha256sum`], {}).done).stdout.toString();
-  });
-  clearInterval(watch);
-  say(`memory: bridge ${mib(before.bridge)} then at most ${mib(most.bridge)}, helper ${mib(before.helper)} then at most ${mib(most.helper)}`);
-  expect(most.bridge).toBeLessThan(before.bridge + 150);
-});
+  }),
+);
