@@ -36,6 +36,7 @@ fi
 printf '%s\n' $Ipg >"$ID/fp"
 # What the janitor may end when nothing more is heard.
 printf '%s\n' "$IS" >"$ID/ls"
+unset IS
 printf 'x\n' >"$ID/hb"
 Ilast=0
 read -r Ilast <"$ID/q"
