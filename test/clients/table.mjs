@@ -47,7 +47,7 @@ export function makeTable(results, versionOf) {
       const passed = own.filter((result) => result.passed).length;
       const differs = [...new Set(own.filter((result) => result.passed && result.differs !== undefined).map((result) => result.differs))];
       const failed = own.filter((result) => !result.passed).map((result) => `**fails**: ${result.check}`);
-      rows.push(`| ${title} | ${versionOf(client)} | ${tier} | ${passed} of ${own.length} | ${[...failed, ...differs].map((text) => text.replaceAll('|', '\\|')).join('; ')} |`);
+      rows.push(`| ${title} | ${versionOf(client)} | ${tier} | ${passed} of ${own.length} | ${[...failed, ...differs].map((text) => text.replaceAll('|', '\\|')).join('<br>')} |`);
     }
   }
   return rows;
@@ -60,7 +60,7 @@ export function readTable(readme) {
     .split('\n')
     .filter((line) => line.startsWith('| ') && !line.startsWith('| client '))
     .map((line) => line.split(/(?<!\\)\|/).map((cell) => cell.trim().replaceAll('\\|', '|')))
-    .map(([, title, , tier, , differs]) => ({ title, tier, differs: differs === '' ? [] : differs.split('; ') }));
+    .map(([, title, , tier, , differs]) => ({ title, tier, differs: differs === '' ? [] : differs.split('<br>') }));
 }
 
 if (process.argv[1] === fileURLToPath(import.meta.url)) {

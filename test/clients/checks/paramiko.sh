@@ -116,7 +116,8 @@ i.write(data); i.channel.shutdown_write()
 print(o.read().split()[0].decode() == hashlib.sha256(data).hexdigest())
 got = [None] * 30
 def one(n):
-    i, o, e = c.exec_command('echo %d; exit %d' % (n, n)); got[n] = (o.read(), o.channel.recv_exit_status())
+    # A command that ends before paramiko has looked at the answer to exec is "Channel closed" to it.
+    i, o, e = c.exec_command('cat; echo %d; exit %d' % (n, n)); i.channel.shutdown_write(); got[n] = (o.read(), o.channel.recv_exit_status())
 ts = [threading.Thread(target=one, args=(n,)) for n in range(30)]
 for t in ts: t.start()
 for t in ts: t.join()
