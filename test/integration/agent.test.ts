@@ -98,8 +98,10 @@ describe('a local login shell', () => {
 
   test('can use its terminal for job control', async () => {
     await logIn({ target: local() }, SELF, 'secret');
-    platform.command('sleep 1000\r');
-    await waitFor('sleep to run', async () => (await run('ps', ['-eo', 'tty,args'])).stdout.toString().includes('pts') && platform.output.includes('sleep 1000'));
+    // Its own number of seconds: other tests sleep too.
+    const sleep = `sleep 1000.${process.pid}`;
+    platform.command(`${sleep}\r`);
+    await waitFor('sleep to run', async () => (await run('ps', ['-eo', 'args'])).stdout.toString().split('\n').includes(sleep));
     platform.command('\u0003');
     platform.command('echo status=$?\r');
     await platform.shows('status=130'); // the echo of the line shows another text
