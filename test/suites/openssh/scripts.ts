@@ -25,7 +25,6 @@ export interface Script {
 const WEAK = 'the bridge refuses SHA-1, MD5, CBC and UMAC';
 const TOKENS = 'no host keys on security tokens, and no DSA';
 
-const NO_LISTENING = 'no -R: a shell cannot listen for connections';
 
 const noServer = (name: string): Script => ({ name, notApplicable: 'connects to no server' });
 const not = (name: string, notApplicable: string): Script => ({ name, notApplicable });
@@ -54,7 +53,9 @@ export const SCRIPTS: readonly Script[] = [
   ...server('sftp-badcmds', 'sftp-batch', 'sftp-glob'),
   not('sftp-perm', "options of the sftp-server program (-R, -p, -P); the protocol's part is in sftp-cmds and sftp"),
   ...server('sftp-uri', 'reconfigure'),
-  ...['dynamic-forward', 'forwarding', 'multiplex'].map((name) => ({ name, failsOnSh: NO_LISTENING })),
+  ...server('dynamic-forward'),
+  { name: 'forwarding', failsOnSh: 'two -R of one port at the same moment are both granted, each on one of the two loopback addresses' },
+  ...server('multiplex'),
   not('reexec', 'copies and removes the sshd binary'),
   ...server('brokenkeys'),
   ...['sshcfgparse', 'cfgparse'].map(noServer),
@@ -71,7 +72,7 @@ export const SCRIPTS: readonly Script[] = [
   not('cert-userkey', 'user certificates'),
   ...server('host-expand'),
   not('keys-command', 'AuthorizedKeysCommand of sshd_config'),
-  { name: 'forward-control', failsOnSh: NO_LISTENING },
+  ...server('forward-control'),
   algorithms('integrity', WEAK),
   noServer('krl'),
   not('multipubkey', 'AuthenticationMethods of sshd_config, user certificates'),
