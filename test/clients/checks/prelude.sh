@@ -5,6 +5,8 @@ set -u
 ssh() { command ssh -F "$CFG" "$@"; }
 scp() { command scp -F "$CFG" "$@"; }
 sftp() { command sftp -F "$CFG" "$@"; }
+# A connection that hangs shows as one, and not as a check that never ends.
+curl() { command curl --max-time 20 "$@"; }
 
 # random MB: the same random bytes every time.
 random() {
@@ -80,7 +82,7 @@ echo_server() {
   keep $!
   listening "$SERVER"
 }
-curl_to() { curl -sS --max-time 20 "http://127.0.0.1:$1$2"; }
+curl_to() { curl -sS "http://127.0.0.1:$1$2"; }
 
 # tcp_says PORT: what a client that sends a line and waits gets to know.
 tcp_says() {
