@@ -340,10 +340,12 @@ export const KINDS: Readonly<Record<string, Kind>> = {
       await lab.startBridge();
     },
   },
+  // The stock agent crashes of a command after its shell's end, is restarted, and does not hang.
   'agent-hung': {
     ...agentFault('the agent hangs for good', 'deadlock', 15, 'the grace (10 s here), all tries together'),
     outcome: 'cut',
     lab: 'brief',
+    soundOnly: true,
     sentence: /could not be reached again within 10 s/,
     inject: async (lab, _chance, over) => {
       await waitFor('the agent', () => lab.agent.inject('deadlock'), 15_000);
