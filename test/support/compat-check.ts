@@ -83,18 +83,31 @@ export function compare(lab: () => Lab, client: ClientName, tier: Tier, options:
 }
 
 async function runCheck(lab: Lab, check: Check, env: Record<string, string>): Promise<void> {
-  const number = counter++;
-  const [direct, bridge] = await Promise.all([lab.direct, lab.bridge].map((side) => observe(side, check, number, env)));
-  if (direct === undefined || bridge === undefined) throw new Error('unreachable');
+  let [direct, bridge] = await bothSides(lab, check, env);
+  const differs = check.differs[lab.tier];
+  if (differs === undefined && !asTold(direct, check) && asTold(bridge, check)) {
+    // On a busy machine sshd's side comes too late at times. Nothing of ours is hidden: the bridge was right.
+    console.warn(`${check.name}: the reference fell short where the bridge did not, so once more. It printed: ${direct.stdout.slice(-500)}${direct.stderr.slice(-500)}`);
+    [direct, bridge] = await bothSides(lab, check, env);
+  }
   expect(direct, `the reference, which said ${direct.stderr.slice(-500)}`).toMatchObject({ status: check.status, signal: null });
   if (check.prints !== undefined) expect(direct.stdout, 'the reference').toMatch(check.prints);
-  const differs = check.differs[lab.tier];
   if (differs === undefined) expect(bridge).toEqual(direct);
   else {
     // Once the bridge does as sshd does, the reason has to go.
     expect(bridge).not.toEqual(direct);
     expect(bridge.stdout).toMatch(differs.bridgePrints);
   }
+}
+
+/** Whether it is what the check says of the reference. */
+function asTold(seen: Observation, check: Check): boolean {
+  return seen.status === check.status && seen.signal === null && (check.prints?.test(seen.stdout) ?? true);
+}
+
+async function bothSides(lab: Lab, check: Check, env: Record<string, string>): Promise<[Observation, Observation]> {
+  const number = counter++;
+  return Promise.all([observe(lab.direct, check, number, env), observe(lab.bridge, check, number, env)]);
 }
 
 /** Runs the script on one side. */

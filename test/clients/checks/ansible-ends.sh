@@ -2,7 +2,8 @@
 . "$CHECKS/ansible-setup.sh"
 # left TEXT: how many of the device's processes still have TEXT in their command, once they had time to end.
 left() {
-  for _ in $(seq 100); do pgrep -u $U -f "$1" >/dev/null || break; sleep 0.05; done
+  # Ansible's async wrapper looks every five seconds, for the first time after five.
+  for _ in $(seq 400); do pgrep -u $U -f "$1" >/dev/null || break; sleep 0.05; done
   echo "left: $(pgrep -u $U -f "$1" | wc -l)"
   pkill -u $U -f "$1"
   true

@@ -197,15 +197,13 @@ TERM=xterm-256color expect x.exp
 cat >x.exp <<'X'
 set timeout 20
 log_user 0
-spawn -noecho sh -c "stty rows 24 cols 80; exec ssh -tt -F $env(CFG) dev"
-send "PS1=; trap 'stty size' WINCH; echo re\'\'ady\r"
+set program {trap "stty size; exit 6" WINCH; echo re""ady; while :; do sleep 0.1; done}
+spawn -noecho sh -c "stty rows 24 cols 80; exec ssh -tt -F $env(CFG) dev '$program'"
 expect ready
 stty rows 44 cols 132 < $spawn_out(slave,name)
 exec kill -WINCH [exp_pid]
-send "sleep 0.2\r"
 expect "44 132"
 puts $expect_out(0,string)
-send "exit 6\r"
 expect eof
 puts [lindex [wait] 3]
 X

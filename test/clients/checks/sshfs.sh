@@ -37,11 +37,14 @@ df m >/dev/null; echo $?
 # seconds: 90
 mounted
 odd_tree t
-# sshfs sets the times of what a link points to.
-rm t/dangling
-touch -d '2020-02-29' t
+# sshfs sets the times of what a link points to, which may be copied after it, or never.
+rm t/dangling t/link
 # To owners the user has no right.
 cp -dR --preserve=mode,timestamps t m/ 2>&1
+ln -s plain t/link
+ln -s nowhere t/dangling
+cp -d t/link t/dangling m/t/
+touch -d '2020-02-29' m/t
 cp -dR --preserve=mode,timestamps m/t back 2>&1
 diff -r --no-dereference t back && echo equal
 times back
