@@ -25,12 +25,22 @@ export interface RemoteForwardContext {
 /** Answer to a listening request: undefined is a refusal, `port` is told when 0 was asked for. */
 export type ListenAnswer = { port: number | undefined } | undefined;
 
+/** A listener that the client asked for, and how what comes of it is told. */
+interface Wanted {
+  request: ListenRequest;
+  keyOf(where: { port?: number }): string;
+  describe(where: { port?: number }, peer: { host: string; port: number }): { type: string; rest: Buffer };
+}
+
 export class RemoteForwards {
   readonly #context: RemoteForwardContext;
   readonly #listeners = new Map<string, Listener>();
   /** Those, and the ones that the device has not answered for yet. */
   readonly #all = new Set<Listener>();
+  /** Those that it has not answered for, by their key: a second request for one waits for the first. */
+  readonly #asked = new Map<string, Promise<ListenAnswer>>();
   #agent: { listener: Listener; path: Promise<Buffer | undefined> } | undefined;
+  #closed = false;
 
   constructor(context: RemoteForwardContext) {
     this.#context = context;
@@ -43,12 +53,14 @@ export class RemoteForwards {
     if (!permits(permitListen, host, port)) return this.#refuse(`listening on port ${port}`, 'not among the addresses that are permitted');
     if (port > 65_535) return this.#refuse(`listening on port ${port}`, 'there is no such port');
     return this.#listen(
-      { kind: 'tcp', host: listenAddress(host, gatewayPorts), port },
-      (where) => tcpKey(host, where.port ?? port),
-      (where, peer) => ({
-        type: 'forwarded-tcpip',
-        rest: pack({ string: host }, { uint32: where.port ?? port }, { string: peer.host }, { uint32: peer.port }),
-      }),
+      {
+        request: { kind: 'tcp', host: listenAddress(host, gatewayPorts), port },
+        keyOf: (where) => tcpKey(host, where.port ?? port),
+        describe: (where, peer) => ({
+          type: 'forwarded-tcpip',
+          rest: pack({ string: host }, { uint32: where.port ?? port }, { string: peer.host }, { uint32: peer.port }),
+        }),
+      },
       port === 0 ? undefined : tcpKey(host, port),
     );
   }
@@ -57,9 +69,11 @@ export class RemoteForwards {
     const { forwardUnix } = this.#context.policy;
     if (forwardUnix === 'no' || forwardUnix === 'local') return this.#refuse('listening on a socket', 'switched off by the operator');
     return this.#listen(
-      { kind: 'unix', path: Buffer.from(path) },
-      () => unixKey(path),
-      () => ({ type: 'forwarded-streamlocal@openssh.com', rest: pack({ string: Buffer.from(path) }, { string: '' }) }),
+      {
+        request: { kind: 'unix', path: Buffer.from(path) },
+        keyOf: () => unixKey(path),
+        describe: () => ({ type: 'forwarded-streamlocal@openssh.com', rest: pack({ string: Buffer.from(path) }, { string: '' }) }),
+      },
       unixKey(path),
     );
   }
@@ -96,21 +110,27 @@ export class RemoteForwards {
   }
 
   closeAll(): void {
+    this.#closed = true;
     for (const listener of this.#all) listener.close();
     this.#all.clear();
     this.#listeners.clear();
     this.#agent?.listener.close();
   }
 
-  #listen(
-    request: ListenRequest,
-    keyOf: (where: { port?: number }) => string,
-    describe: (where: { port?: number }, peer: { host: string; port: number }) => { type: string; rest: Buffer },
-    knownKey: string | undefined,
-  ): Promise<ListenAnswer> {
+  #listen(wanted: Wanted, knownKey: string | undefined): Promise<ListenAnswer> {
     const what = `listening for ${knownKey ?? 'any port'}`;
     if (this.#all.size >= MAX_LISTENERS) return this.#refuse(what, `one connection has at most ${MAX_LISTENERS} listeners`);
-    if (knownKey !== undefined && this.#listeners.has(knownKey)) return this.#refuse(what, 'it is listening there already');
+    if (this.#closed) return this.#refuse(what, 'the connection has ended');
+    if (knownKey === undefined) return this.#start(wanted, what);
+    if (this.#listeners.has(knownKey)) return this.#refuse(what, 'it is listening there already');
+    const before = this.#asked.get(knownKey);
+    if (before !== undefined) return before.then(() => this.#listen(wanted, knownKey));
+    const answer = this.#start(wanted, what).finally(() => this.#asked.delete(knownKey));
+    this.#asked.set(knownKey, answer);
+    return answer;
+  }
+
+  #start({ request, keyOf, describe }: Wanted, what: string): Promise<ListenAnswer> {
     return new Promise((resolve) => {
       let where: { port?: number } = {};
       let key: string | undefined;

@@ -137,6 +137,30 @@ describe('tcpip-forward', () => {
     expect(order).toEqual(['first', 'second']);
   });
 
+  it('twice for one port is a question for the device only once the first is answered', async () => {
+    const client = await harness.connect();
+    const answers = Promise.allSettled([forwardIn(client, '', 2222), forwardIn(client, '', 2222), forwardIn(client, '', 2223)]);
+    const { listeners } = harness.gateway.device;
+    await until(() => listeners.length === 2, 'the device is asked for each port');
+    listeners[1]?.events.listening({ port: 2223 });
+    listeners[0]?.events.listening({ port: 2222 });
+    const got = await answers;
+    expect(got.map(({ status }) => status)).toEqual(['fulfilled', 'rejected', 'fulfilled']);
+    expect(listeners.map(({ request }) => ('port' in request ? request.port : undefined))).toEqual([2222, 2223]);
+  });
+
+  it('that the device refused may be asked for again by a request that waited', async () => {
+    const client = await harness.connect();
+    const answers = Promise.allSettled([forwardIn(client, '', 2222), forwardIn(client, '', 2222)]);
+    const { listeners } = harness.gateway.device;
+    await until(() => listeners.length === 1, 'the device is asked');
+    listeners[0]?.events.refused({ code: 'connect-failed', message: 'in use' });
+    await until(() => listeners.length === 2, 'the device is asked again');
+    listeners[1]?.events.listening({ port: 2222 });
+    const got = await answers;
+    expect(got.map(({ status }) => status)).toEqual(['rejected', 'fulfilled']);
+  });
+
   it('ends with its client', async () => {
     const client = await harness.connect();
     void forwardIn(client, '', 0).catch(() => {});
