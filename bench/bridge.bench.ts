@@ -13,6 +13,7 @@ import { Scope } from '../test/support/scope.js';
 import { ssh, sshOptions, type Target } from '../test/support/ssh.js';
 import { startStack } from '../test/support/stack.js';
 import { delayProxy } from './delay-proxy.js';
+import { echoes } from './echo.js';
 import { markdown, median, type Row } from './table.js';
 
 const scope = new Scope();
@@ -58,6 +59,17 @@ test.each([0, 50])('with %i ms one-way delay', async (delayMs) => {
   await ssh(stack, ['true']);
   const [exec, execDirect] = await pair(stack, direct, 7, (target) => ssh(target, ['true']));
   rows.push({ name: `${at}exec with connection set-up`, ours: exec * 1000, other: execDirect * 1000, unit: 'ms', against, ...(delayMs === 50 ? { goal: '<= 0.25' } : {}) });
+
+  for (const beside of ['nothing', 'upload', 'download'] as const) {
+    const bulk = Buffer.alloc(6 * SIZE, randomBytes(1 * MB));
+    const ours = await echoes(stack, join(dir, 'ours'), beside, bulk);
+    const other = await echoes(direct, join(dir, 'direct'), beside, bulk);
+    const rates = beside === 'nothing' ? '' : ` (beside it ${ours.rate.toFixed(1)} and ${other.rate.toFixed(1)} MB/s)`;
+    const link = 2 * delayMs;
+    const rest = { unit: 'ms', against } as const;
+    rows.push({ name: `${at}echo beside ${beside}, median${rates}`, ours: ours.median, other: other.median, ...rest, ...(beside === 'nothing' ? { goal: `<= ${String(link + 3)} ms` } : {}) });
+    rows.push({ name: `${at}echo beside ${beside}, 95 %`, ours: ours.p95, other: other.p95, ...rest, ...(beside === 'nothing' ? {} : { goal: `<= ${String(link + 30)} ms` }) });
+  }
 
   const random = randomBytes(SIZE);
   const text = Buffer.from('2026-11-22T20:43:00Z gateway-7 sensor[311]: temperature 21.5 C, humidity 40 %\n'.repeat(SIZE / 80)).subarray(0, SIZE);

@@ -7,7 +7,7 @@ export interface Row {
   unit: 's' | 'ms' | 'MB/s';
   /** What `other` is: direct ssh to the same sshd, or the frames path's ceiling. */
   against: string;
-  /** The ratio to reach, e.g. '<= 1.5' or '>= 0.7'; undefined: for information. */
+  /** The ratio to reach, e.g. '<= 1.5', or ours alone with a unit, '<= 30 ms'; undefined: for information. */
   goal?: string;
 }
 
@@ -18,9 +18,10 @@ export function ratio(row: Row): number {
 
 export function met(row: Row): 'yes' | 'no' | '' {
   if (row.goal === undefined) return '';
-  const [sign, text] = row.goal.split(' ');
+  const [sign, text, unit] = row.goal.split(' ');
   const bound = Number(text);
-  return (sign === '<=' ? ratio(row) <= bound : ratio(row) >= bound) ? 'yes' : 'no';
+  const value = unit === undefined ? ratio(row) : row.ours;
+  return (sign === '<=' ? value <= bound : value >= bound) ? 'yes' : 'no';
 }
 
 export function markdown(rows: readonly Row[]): string {
