@@ -1,6 +1,6 @@
 import type { Range } from './packet.js';
 import { pnAfter } from './receiver.js';
-import { DELAY_TARGET_MS, RTO_MAX_MS, RTO_MIN_MS, UP_WINDOW_START_BYTES, WINDOW_MAX_BYTES, WINDOW_MIN_BYTES } from './wire.js';
+import { QUEUE_LEAST_BYTES, QUEUE_MS, RATES, RTO_MAX_MS, RTO_MIN_MS, UP_WINDOW_START_BYTES, WINDOW_MAX_BYTES, WINDOW_MIN_BYTES } from './wire.js';
 
 /** One transmission in flight, or lost and waiting to be sent again. */
 interface Segment {
@@ -10,6 +10,9 @@ interface Segment {
   sentAt: number;
   /** ACK NOW was set, so its ACK measures the round trip. */
   asked: boolean;
+  /** Bytes that had been delivered when it was sent, and since when so many. */
+  delivered: number;
+  deliveredAt: number;
 }
 
 /** What to put into the next DATA packet. */
@@ -42,6 +45,10 @@ export class Sender {
   #sinceAsked = 0;
   #srtt = 0;
   #minRtt = Infinity;
+  #delivered = 0;
+  #deliveredAt = 0;
+  /** Bytes per ms over the last round trips. */
+  #rates: number[] = [];
   #backoff = 0;
   #limited = false;
   readonly #flight = new Map<number, Segment>();
@@ -116,8 +123,9 @@ export class Sender {
     if (this.#flight.size === 0) {
       this.#owedSince ||= now;
       this.#timerFrom = now;
+      this.#deliveredAt = now;
     }
-    this.#flight.set(pn, { pn, offset, bytes, sentAt: now, asked });
+    this.#flight.set(pn, { pn, offset, bytes, sentAt: now, asked, delivered: this.#delivered, deliveredAt: this.#deliveredAt });
     return { pn, offset, bytes, askAck: asked };
   }
 
@@ -162,12 +170,14 @@ export class Sender {
       progress = true;
       if (end <= recv || ranges.some((r) => r.start <= segment.offset && end <= r.end)) {
         ackedBytes += segment.bytes.length;
-        if (segment.pn === pn && segment.asked) this.#measure(now - segment.sentAt);
+        if (segment.pn === pn && segment.asked) this.#measure(segment, this.#delivered + ackedBytes, now);
       } else {
         this.#addLost(segment);
         if (pnAfter(segment.pn, this.#recoverPn)) lossEvent = true;
       }
     }
+    this.#delivered += ackedBytes;
+    this.#deliveredAt = now;
     if (lossEvent) {
       this.lossEvents += 1;
       this.#shrink();
@@ -189,16 +199,35 @@ export class Sender {
     this.#lost.splice(at, 0, segment);
   }
 
-  #measure(rtt: number): void {
+  #measure({ sentAt, delivered, deliveredAt }: Segment, deliveredNow: number, now: number): void {
+    const rtt = now - sentAt;
+    const rate = (deliveredNow - delivered) / Math.max(now - deliveredAt, 1e-3);
+    if (this.#limited || rate > Math.max(0, ...this.#rates)) this.#rates = [...this.#rates, rate].slice(-RATES);
     this.#minRtt = Math.min(this.#minRtt, rtt);
     this.#srtt = this.#srtt === 0 ? rtt : this.#srtt * 0.875 + rtt * 0.125;
   }
 
   #grow(bytes: number): void {
-    if (!this.#limited || this.#srtt > this.#minRtt + DELAY_TARGET_MS) return;
+    const most = this.#most();
+    if (this.#window > most) {
+      this.#window = this.#threshold = Math.max(most, this.#window - (bytes >>> 3));
+      return;
+    }
+    if (!this.#limited) return;
     const step = this.#window < this.#threshold ? bytes : (bytes * UP_WINDOW_START_BYTES) / (2 * this.#window);
     // Whole bytes: a fraction here would become a fraction of a byte in the layer above.
-    this.#window = Math.min(this.#window + Math.ceil(step), this.#ceiling);
+    this.#window = Math.min(this.#window + Math.ceil(step), most);
+  }
+
+  /**
+   * The window that fills the path and its queue as far as we want it. Without a queue there may be more
+   * to have, whatever the rates were so far. A quarter of the window goes out at once, and queues behind
+   * itself for as long as that share of the round trip.
+   */
+  #most(): number {
+    const trip = this.#minRtt + Math.max(QUEUE_MS, this.#minRtt / 4);
+    if (this.#srtt <= trip) return this.#ceiling;
+    return Math.min(this.#ceiling, Math.max(QUEUE_LEAST_BYTES, Math.floor(Math.max(0, ...this.#rates) * trip)));
   }
 
   #shrink(): void {
@@ -224,6 +253,7 @@ export class Sender {
     this.#owedSince = 0;
     this.#srtt = 0;
     this.#minRtt = Infinity;
+    this.#rates = [];
   }
 
   /** When the retransmission time-out fires, or Infinity. */

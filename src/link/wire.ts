@@ -42,8 +42,14 @@ export const DELAYED_ACK_RACES_BYTES = 2 * 1024 * 1024;
  * end of its input, say, which come a few milliseconds apart.
  */
 export const COMPANY_MS = 8;
-/** The window does not grow while the smoothed round trip is this far above the smallest. */
-export const DELAY_TARGET_MS = 40;
+/**
+ * Queueing that the window may cause: what the path delivers in so long, beyond what it delivers in the
+ * smallest round trip. QUEUE_LEAST_BYTES it may hold in any case.
+ */
+export const QUEUE_MS = 12;
+export const QUEUE_LEAST_BYTES = 128 * 1024;
+/** Round trips whose rates are looked at. */
+export const RATES = 8;
 /** Below the device's second: our retransmission is also what wakes an agent that stalls. */
 export const RTO_MIN_MS = 600;
 export const RTO_MAX_MS = 30_000;

@@ -13,8 +13,9 @@ PACKET_LIMIT = 16384
 # cost less; so it doubles after SEGMENT_RUN packets without loss and halves at a loss.
 SEGMENT_START, SEGMENT_LEAST, SEGMENT_MOST, SEGMENT_RUN = 3072, 1024, 12240, 64
 WINDOW_START, WINDOW_LEAST, WINDOW_MOST = 65536, 16384, 4194304
-# Seconds of queueing above the smallest round trip at which the window stops growing.
-DELAY_CAP = .04
+# Seconds of queueing that the window may cause: what the path delivers in so long, beyond what it
+# delivers in the smallest round trip; and bytes that it may hold in any case.
+QUEUE_TIME, QUEUE_LEAST = .012, 131072
 # The same for an agent that must not be sent anything while it types: until a burst is over.
 ACK_DELAY, ACK_DELAY_RACES = .02, .2
 # Seconds of the retransmission time-out: before the round trip is known, at least, at most; the
@@ -57,6 +58,8 @@ class Link(object):
         self.flight, self.flying = deque(), 0
         self.window, self.threshold, self.full = WINDOW_START, WINDOW_MOST, False
         self.srtt = self.least = None
+        # Bytes acknowledged on this stream, since when so many, and bytes a second over the last round trips.
+        self.done, self.done_at, self.rates = 0, now, deque(maxlen=8)
         self.backoff = self.unasked = self.run = 0
         self.moved = now
         self.ack_now = self.ack_at = None
@@ -100,14 +103,14 @@ class Link(object):
     def data(self, s, e, now, ask):
         self.pn += 1
         if not self.flying:
-            self.moved = max(self.moved, now)
+            self.moved, self.done_at = max(self.moved, now), now
         self.flying += e - s
         self.unasked += e - s
         if self.flying + self.segment > self.window or not self.races and self.unasked * 4 >= self.window:
             ask = ACK_NOW
         if ask:
             self.unasked = 0
-        self.flight.append((self.pn, s, e, now, ask))
+        self.flight.append((self.pn, s, e, now, ask, self.done, self.done_at))
         return self.packet(struct.pack('>BIB', DATA_PACKET, self.pn & 0xffffffff, ask) + u48(s),
                            self.out[s - self.una:e - self.una])
 
@@ -182,20 +185,25 @@ class Link(object):
         moved = recv > self.una
         del self.out[:recv - self.una]
         self.una, self.best, self.sacks = recv, pn, sacks
-        good, loss = 0, False
+        good, lost, loss = 0, 0, False
         while self.flight and self.flight[0][0] <= pn:
-            number, s, e, sent, asked = self.flight.popleft()
+            number, s, e, sent, asked, done, done_at = self.flight.popleft()
             holes = self.holes(s, e)
             moved = True
             self.flying -= e - s
             good += e - s
             self.run += 1
             if holes:
+                lost += sum(b - a for a, b in holes)
                 self.lost += holes
                 self.lost.sort()
                 loss = loss or number > self.recover
             if asked and number == pn:
                 self.sample(now - sent)
+                rate = (self.done + good - lost - done) / max(now - done_at, 1e-6)
+                if self.full or not self.rates or rate > max(self.rates):
+                    self.rates.append(rate)
+        self.done, self.done_at = self.done + good - lost, now
         if self.una == self.next:
             self.flight.clear()
             self.flying = 0
@@ -208,10 +216,18 @@ class Link(object):
             return
         if self.run >= SEGMENT_RUN:
             self.run, self.segment = 0, min(SEGMENT_MOST, self.segment * 2)
-        if self.full and (self.srtt is None or self.srtt <= self.least + DELAY_CAP):
+        # Without a queue there may be more to have, whatever the rates were so far. A quarter of the window
+        # goes out at once, and queues behind itself for as long as that share of the round trip.
+        trip = (self.least or 0) + max(QUEUE_TIME, (self.least or 0) / 4)
+        most = WINDOW_MOST
+        if self.srtt is not None and self.srtt > trip:
+            most = int(min(most, max(QUEUE_LEAST, max(self.rates or [0]) * trip)))
+        if self.window > most:
+            self.window = self.threshold = max(most, self.window - good // 8)
+        elif self.full:
             if self.window >= self.threshold:
                 good = self.segment * good // self.window
-            self.window = min(WINDOW_MOST, self.window + good)
+            self.window = min(most, self.window + good)
 
     def sample(self, rtt):
         self.srtt = rtt if self.srtt is None else self.srtt * .875 + rtt * .125

@@ -242,5 +242,30 @@ def transfers(scope, seed):
             'slowest': max(r.get('seconds', 0) for r in runs)}
 
 
+def window(scope, seed):
+    """What a link with always more to send gets out of a path of `rate` bytes a second that is `trip`
+    seconds long, and how long its packets wait there in the middle case."""
+    found = []
+    for rate, trip in ((20e6, .002), (20e6, .06), (1e6, .1), (8e6, .2)):
+        end, path, waits, free, got, now = End(scope, b'down', b'up').link, [], [], 0., 0, 0.
+        while now < 10:
+            now += .001
+            while path and path[0][0] <= now:
+                at, pn, got, asked = path.pop(0)
+                if asked:
+                    end.acked(got, pn, [], now)
+            if len(end.out) < 5000000:
+                end.out += bytes(5000000)
+            before = end.pn
+            end.pull(now, 100000000)
+            for pn, s, e, asked in [(f[0], f[1], f[2], f[4]) for f in end.flight if f[0] > before]:
+                free = max(free, now) + (e - s) / rate
+                if now > 5:
+                    waits.append(free - now)
+                path.append((free + trip, pn, e, asked))
+        found.append({'share': got / now / rate, 'queue': sorted(waits)[len(waits) // 2], 'trip': trip})
+    return found
+
+
 if __name__ == '__main__':
     print(json.dumps(globals()[sys.argv[2]](helper(sys.argv[1]), int(sys.argv[3]) if len(sys.argv) > 3 else 1)))

@@ -46,6 +46,15 @@ describe.skipIf(PYTHON === undefined)('the link of the python helper', () => {
     });
   });
 
+  it('fills a path by its window, and queues little there', async () => {
+    const found = (await check('window')) as { share: number; queue: number; trip: number }[];
+    for (const { share, queue, trip } of found) {
+      expect(share).toBeGreaterThan(0.7);
+      expect(queue).toBeLessThan(Math.max(0.03, trip / 2, trip === 0.1 ? 0.2 : 0));
+    }
+    expect(found).toHaveLength(4);
+  });
+
   it.each([1, 2, 3])('moves both streams exactly once over lossy, slow and replaced paths, within its window (seed %i)', async (seed) => {
     expect(await check('transfers', seed)).toMatchObject({ runs: 40, bad: [] });
   });
