@@ -5,7 +5,8 @@ import type { Manners } from '../link/carrier.js';
  * with it, which is the device's application. At most 200 a second.
  */
 const C_FRAME_GAP_MS = 5;
-const C_WINDOW_BYTES = 64 * 1024;
+/** Each acknowledgement that comes while it types is a danger too, so few of them: one a window. */
+const C_WINDOW_BYTES = 128 * 1024;
 /**
  * Two frames that meet on the way share a TLS record of 16,384 bytes: so much of each, with what is
  * around it, that the record's end does not cut the second. The agent loses a frame that is cut, and

@@ -48,8 +48,8 @@ class Link(object):
         # largest packet number, top the end of the farthest byte.
         self.need, self.held, self.seen, self.top = 0, [], 0, 0
         self.heard = now
-        # Something came that is no mere answer; and what is in the way is no full-duplex path.
-        self.lively = self.races = False
+        # Something came that is no mere answer, and much of it; what is in the way is no full-duplex path.
+        self.lively = self.bulk = self.races = False
         self.fresh(now)
 
     def fresh(self, now):
@@ -256,7 +256,7 @@ class Link(object):
     def take(self, kind, body, now):
         if kind == DATA_PACKET and len(body) > 11:
             pn, flags, high, low = struct.unpack_from('>IBHI', body)
-            self.heard, self.lively = now, True
+            self.heard, self.lively, self.bulk = now, True, len(body) > BULK
             self.seen = max(self.seen, near(pn, self.seen))
             if flags & ACK_NOW:
                 self.ack_now = True

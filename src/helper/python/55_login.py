@@ -1,14 +1,20 @@
 # The login below the front. The stock C agent may hang in the middle of typing, with a thread that waits
-# for its connection to the device's SSH server for ever; then no new login is possible either. The end
-# of that connection frees it, and it can be had from here: the SSH server's process is the user's own.
+# for its connection to the device's SSH server for ever; then no new login is possible either. A reset
+# of that connection frees it (the mere end does not: it waits for no event but errors), and can be had
+# from here: the SSH server's process is the user's own, and the kernel resets the connection of a
+# process that dies with bytes unread.
 
-# Seconds without a word after which a bridge that had just spoken is asked whether it is there, and
-# seconds that it has to answer in; the same when nothing was going on (it probes every 10 s while
-# channels are open).
-ASK_AFTER, ANSWER_IN, ASK_CALM = 3, 3, 25
+# Seconds without a word after which the bridge is asked whether it is there: when it was in the middle
+# of much, when it had just spoken, and when nothing was going on (it probes every 10 s while channels
+# are open); and seconds that it has to answer in.
+ASK_BULK, ASK_AFTER, ASK_CALM, ANSWER_IN = 1, 2.5, 25, 1.5
+# Bytes of a packet behind which more is to be expected.
+BULK = 2000
 # Seconds without a front, while channels wait for one, after which a login that came no further than
 # its boot sh is ended; doubles each time, for devices that are slow.
 BOOT_TIME = 20
+# How often a reset is tried, and bytes printed from one to the next.
+RESET_TRIES, RESET_STEP = 40, 100000
 BOOT_SH = b'stty raw -echo 2>/dev/null;w=b'
 
 
@@ -30,23 +36,58 @@ def server_of(leader):
     return 0
 
 
-def server_of_front(s):
+def unread(ports):
+    """Whether the connection with these ports (ours, theirs) has bytes that nobody has read."""
+    for name in ('/proc/net/tcp', '/proc/net/tcp6'):
+        try:
+            with open(name) as f:
+                for line in f:
+                    w = line.split()
+                    if [a.rsplit(':', 1)[-1] for a in w[1:3]] == ports:
+                        return int(w[4].split(':')[1], 16) > 0
+        except (OSError, ValueError, IndexError):
+            pass
+
+
+def reset(server, leader):
+    """Ends the SSH server's process of a login so that its connection is reset. What the agent reads
+    of the terminal makes it grant the server more now and then (libssh: every 640 kB), and nothing
+    but that makes it send: so print until such a grant comes while the server stands still. NULs
+    cost the agent's uplink next to nothing, since it cuts what it sends there."""
     try:
-        return server_of(os.getsid(int.from_bytes(s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder)))
-    except (OSError, AttributeError):
-        return 0
+        with open('/proc/%d/environ' % leader, 'rb') as f:
+            w = dict(v.partition(b'=')[::2] for v in f.read().split(b'\0'))[b'SSH_CONNECTION'].split()
+        ports = ['%04X' % int(w[3]), '%04X' % int(w[1])]
+        tty = os.open('/proc/%d/fd/1' % leader, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
+        try:
+            for _ in range(RESET_TRIES):
+                os.kill(server, signal.SIGSTOP)
+                time.sleep(.02)
+                if unread(ports) is not False:
+                    break
+                os.kill(server, signal.SIGCONT)
+                left = RESET_STEP
+                while left > 0 and select.select([], [tty], [], .1)[1]:
+                    try:
+                        left -= os.write(tty, bytes(4096))
+                    except BlockingIOError:
+                        break
+        finally:
+            os.close(tty)
+    except (OSError, ValueError, KeyError, IndexError):
+        pass
+    os.kill(server, signal.SIGKILL)
 
 
 def booting():
-    """SSH server processes of logins of which nothing has become but the bridge's boot sh."""
+    """Session leaders of logins of which nothing has become but the bridge's boot sh."""
     for name in os.listdir('/proc'):
         try:
             pid = int(name)
             with open('/proc/%d/cmdline' % pid, 'rb') as f:
                 boots = BOOT_SH in f.read()
-            server = boots and server_of(os.getsid(pid))
-            if server:
-                yield server
+            if boots and server_of(os.getsid(pid)):
+                yield os.getsid(pid)
         except (OSError, ValueError):
             pass
 
@@ -55,26 +96,33 @@ class Login(object):
     """Watches for the silence of a hung agent, and ends its login."""
 
     def __init__(self):
-        self.server = self.asked = 0
+        # The session's leader, above which the SSH server is that may be ended.
+        self.leader = self.asked = 0
         self.since, self.boot_time = None, BOOT_TIME
 
     def attached(self, s):
-        self.server, self.asked, self.since = server_of_front(s), 0, None
+        self.leader, self.asked, self.since = 0, 0, None
         self.boot_time = BOOT_TIME
+        try:
+            # The process at the other end.
+            leader = os.getsid(int.from_bytes(s.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder))
+            self.leader = server_of(leader) and leader
+        except (OSError, AttributeError):
+            pass
 
     def detached(self, now):
-        self.server, self.since = 0, now
+        self.leader, self.since = 0, now
 
     def due(self, link, channels):
         """When look() has something to do."""
         if self.since is not None:
             return self.since + self.boot_time
-        if not self.server:
+        if not self.leader:
             return None
         if self.asked > link.heard:
             return self.asked + ANSWER_IN + 4 * (link.srtt or 0)
         lively = link.lively or link.una < link.next
-        return link.heard + (ASK_AFTER if lively else ASK_CALM if channels else P['grace'] / 3 + ASK_CALM)
+        return link.heard + (ASK_BULK if link.bulk else ASK_AFTER if lively else ASK_CALM if channels else P['grace'] / 3 + ASK_CALM)
 
     def look(self, link, channels, now):
         due = self.due(link, channels)
@@ -85,15 +133,17 @@ class Login(object):
             if channels:
                 self.finish(booting())
         elif self.asked > link.heard:
-            self.finish([self.server])
-            self.server = 0
+            self.finish([self.leader])
+            self.leader = 0
         else:
-            self.asked, link.lively = now, False
+            self.asked, link.lively, link.bulk = now, False, False
             link.ask()
 
-    def finish(self, servers):
-        for pid in servers:
+    def finish(self, leaders):
+        for leader in leaders:
             try:
-                os.kill(pid, signal.SIGKILL)
+                server = server_of(leader)
+                if server:
+                    reset(server, leader)
             except OSError:
                 pass

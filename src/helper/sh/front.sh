@@ -34,8 +34,8 @@ if [ -n "$Iold" ]; then
 fi
 : >"$ID/busy"
 printf '%s\n' $Ipg >"$ID/fp"
-# What the janitor may end when nothing more is heard.
-printf '%s\n' "$IS" >"$ID/ls"
+# What the janitor may end when nothing more is heard, and by which ports it is connected.
+printf '%s %s\n' "$IS" "$SSH_CONNECTION" >"$ID/ls"
 unset IS
 printf 'x\n' >"$ID/hb"
 Ilast=0

@@ -171,8 +171,28 @@ case $1 in
     printf '%s\n' $$ >"$ID/jp"
     Iz=$((IG/20))
     [ $Iz -lt 1 ] && Iz=1
-    [ $Iz -gt 10 ] && Iz=10
+    [ $Iz -gt 5 ] && Iz=5
     Iu=0
+    # Ends the SSH server's process $1 so that its connection is reset: the mere end would not free an
+    # agent that waits for no event but errors. The kernel resets the connection of a process that dies
+    # with bytes unread; an agent that has read enough of the terminal ($6) sends some, so print until
+    # they come while the server stands still. NULs cost its uplink next to nothing.
+    Ireset() {
+      I2=$(printf '%04X.%04X' "$5" "$3")
+      Im=0
+      while kill -STOP "$1" && [ $Im -lt 40 ]; do
+        sleep 0.05 || sleep 1
+        Il=$(cat /proc/net/tcp /proc/net/tcp6 | while read -r Ix Iv Iw Ix Ik Ix; do
+          case ${Iv##*:}.${Iw##*:} in $I2) printf %s "${Ik#*:}" ;; esac
+        done)
+        [ "$Il" = 00000000 ] || break
+        kill -CONT "$1"
+        # It is to stand still while that is on its way.
+        dd if=/dev/zero "of=$6" bs=4096 count=25 &
+        Im=$((Im+1))
+      done
+      kill -KILL "$1"
+    }
     while sleep $Iz; do
       [ -d "$ID" ] || exit
       if [ -s "$ID/hb" ]; then
@@ -183,16 +203,22 @@ case $1 in
       Iu=$((Iu+Iz))
       # The bridge asks every 10 s while channels are open, and else three times per grace. When it does
       # not come through, the stock agent may hang in its connection to the device's SSH server, whose
-      # end frees it; that process is the user's own.
+      # reset frees it; that process is the user's own.
       Ik=$((IG/3+25))
-      for Ix in "$ID"/[0-9]*; do [ -d "$Ix" ] && Ik=25; done
+      for Ix in "$ID"/[0-9]*; do [ -d "$Ix" ] && Ik=15; done
       if [ $Iu -ge $Ik ]; then
         Ik=
-        read -r Ik <"$ID/ls"
+        read -r Ik Iw <"$ID/ls"
         : >"$ID/ls"
-        Ix=
+        Iv=
         # Without a front the login has gone, and its number may be another's.
-        [ -n "$Ik" ] && [ -s "$ID/fp" ] && read -r Ix Il Ix <"/proc/$Ik/stat" && case $Il in '(sshd'* | '(dropbear'*) kill -KILL "$Ik" ;; esac
+        [ -n "$Ik" ] && [ -s "$ID/fp" ] && read -r Iv <"$ID/fp" && read -r Ix Il Ix <"/proc/$Ik/stat" && case $Il in
+          '(sshd'* | '(dropbear'*)
+            # The words of SSH_CONNECTION, if there are all four.
+            set -- $Ik $Iw
+            if [ $# = 5 ]; then Ireset "$@" "/proc/$Iv/fd/1"; else kill -KILL "$Ik"; fi
+            ;;
+        esac
       fi 2>/dev/null
       [ $Iu -ge $IG ] || continue
       # Nobody came back: hang up the commands, kill the pumps and the front, leave nothing.

@@ -1,0 +1,43 @@
+import { afterAll, describe, expect, it } from 'vitest';
+import { helperText } from '../../src/helper/python/program.js';
+import { run } from '../support/program.js';
+import { Scope } from '../support/scope.js';
+import { startSsh, ssh, type Target } from '../support/ssh.js';
+import { startSshd } from '../support/sshd.js';
+import { throwawayUser } from '../support/user.js';
+import { waitFor } from '../support/wait.js';
+
+const scope = new Scope();
+afterAll(() => scope.end());
+
+/** What the client of an idle login says when this statement of the helper's text has run on the device. */
+async function saidAfter(target: Target, statement: string): Promise<string> {
+  const login = startSsh(target, ['echo leader $$.; exec sleep 60'], { options: ['-tt'], input: 'open' });
+  const leader = await waitFor('the login', async () => /leader (\d+)\./.exec(login.stdout)?.[1]);
+  const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nimport time\nLEADER = ${leader}\n${statement}\n`;
+  const done = await ssh(target, ['python3', '-'], { input: code });
+  expect(done.stderr.toString()).toBe('');
+  const { status } = await login.done;
+  expect(status).toBe(255);
+  return login.stderr;
+}
+
+describe('the end of a login whose agent hangs', () => {
+  it('resets the connection, though the SSH server had read all that there was', async () => {
+    const account = await throwawayUser(scope);
+    const sshd = await startSshd(scope, { users: [account.name] });
+    const target: Target = { ...sshd, user: account.name, password: account.password };
+    expect(await saidAfter(target, 'reset(server_of(LEADER), LEADER)')).toMatch(/reset by peer|Broken pipe/);
+    // The mere end is none, which is why that is not enough.
+    expect(await saidAfter(target, 'os.kill(server_of(LEADER), signal.SIGKILL)')).toContain('closed by remote host');
+  });
+
+  it('touches no process but an SSH server of the same user', async () => {
+    const account = await throwawayUser(scope);
+    const sshd = await startSshd(scope, { users: [account.name] });
+    const target: Target = { ...sshd, user: account.name, password: account.password };
+    const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nprint(server_of(1), server_of(os.getppid()), server_of(99999999))\n`;
+    expect((await run('python3', ['-'], { input: code })).stdout.toString()).toBe('0 0 0\n');
+    expect((await ssh(target, ['python3', '-'], { input: code })).stdout.toString()).toBe('0 0 0\n');
+  });
+});
