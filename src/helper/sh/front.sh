@@ -82,6 +82,7 @@ Iemit() {
         # What was unacknowledged a whole interval ago and still is goes out again.
         Itm=
         Ik=
+        Ir=
         Io=0
         for If in "$ID"/[0-9]*/[oex].[0-9]*; do
           [ -s "$If" ] || continue
@@ -89,6 +90,7 @@ Iemit() {
           IFS= read -r Ih <"$If"
           Ik="$Ik|$Ih|"
           case " $Ip $Iq " in *" ${If#"$ID/"} "*) continue ;; esac
+          Ir="$Ir ${If#"$ID/"}"
           case $Iseen in
             *"|$Ih|"*)
               [ $Io -lt 4 ] && Iput "$If" 99999
@@ -99,6 +101,13 @@ Iemit() {
         Iseen=$Ik
         # No word for an interval: the account may be off (a former front's records); open it again.
         [ $Irecv -eq $Imark ] && Isent=$Irecv
+        # And when something waits: on its way is what was sent and still lies here. What arrived twice
+        # was counted twice, and would be in the way for good.
+        [ -n "$Iq" ] && Isent=$((Irecv+$( (cd "$ID" && wc -c /dev/null $Ir) 2>/dev/null | {
+          Ih=0
+          while read -r In Ix; do case $Ix in */*) Ih=$((Ih+In)) ;; esac; done
+          printf %s $Ih
+        })))
         if [ $Irecv -ne $Imark ]; then Inap=$Ito; elif [ $Io -gt 0 ] && [ $Inap -lt 16 ]; then Inap=$((Inap*2)); fi
         Imark=$Irecv
         [ -n "$Ik" ] && Iarm
@@ -114,8 +123,10 @@ Iemit() {
         [ $# -gt 1 ] || break
         Io=$1; Ih=$2; shift 2; Iq="$*"
       fi
-      Isent=$((Isent+Ih))
-      if [ -s "$ID/$Io" ]; then Iput "$ID/$Io" $Ih || exit; fi
+      if [ -s "$ID/$Io" ]; then
+        Isent=$((Isent+Ih))
+        Iput "$ID/$Io" $Ih || exit
+      fi
       Iarm
     done
   done
@@ -123,8 +134,8 @@ Iemit() {
 Iemit <&5 5>&- &
 # Whatever a former front did not get across is offered again.
 set +f
-for Ix in "$ID"/[0-9]*/[oex].[0-9]*; do
-  [ -s "$Ix" ] && printf 's %s %s\n' "${Ix#"$ID/"}" $IB >&5
+(cd "$ID" && wc -c [0-9]*/[oex].[0-9]*) 2>/dev/null | while read -r In Ix; do
+  case $Ix in */*) [ "$In" -gt 0 ] && printf 's %s %s\n' "$Ix" "$In" >&5 ;; esac
 done
 set -f
 printf 'r h\nw A %s\n' "$Ilast" >&5
