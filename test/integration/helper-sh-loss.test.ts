@@ -65,6 +65,22 @@ describe('the sh helper on a path that loses', () => {
     await end();
   });
 
+  it('gets everything across to a new login soon, though another command goes on talking', async () => {
+    const { session, end } = lossySession({}, 2);
+    await session.attach();
+    const quiet = Array.from({ length: 6 }, (_, index) => session.exec(`sleep 1; for i in 1 2 3 4 5 6 7 8; do sleep 0.1; printf "${index} $i "; done`));
+    const talk = session.exec('while echo line; do sleep 0.1; done');
+    await waitFor('the commands to run', () => talk.text.length > 20);
+    session.drop();
+    // Their output lies on the device in more small pieces than the first window would bear at their most.
+    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    await session.attach();
+    await waitFor('the quiet ones to end', () => quiet.every(({ status }) => status === 0), 10_000);
+    expect(quiet.map(({ text }) => text)).toEqual(quiet.map((_, index) => [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `${index} ${i} `).join('')));
+    talk.channel.close();
+    await end();
+  });
+
   it('survives logins that die at random moments while data flows both ways', async () => {
     const { session, end } = lossySession({ upFrame: 0.002, downChunk: 0.002 }, 11);
     await session.attach();
