@@ -3,7 +3,7 @@ import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
 import type { Carrier } from '../link/carrier.js';
-import { DeviceAbsent, type Login } from '../login/login.js';
+import { DeviceAbsent, ServerAbsent, type Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
 import type { Device, Tier } from '../mux/device.js';
 import type { Credential } from '../ssh/gateway.js';
@@ -252,7 +252,7 @@ export class DeviceSession {
         if (last instanceof HelperGone || last.code === 'TUNNEL') throw last;
         if (last.code === 'DENIED' && ++refusals >= REFUSALS) throw last;
         this.#log.warn({ attempt, reason: last.message }, 'logging in again did not work yet');
-        if (attempt % LOGINS_PER_TUNNEL === 0 && last.code !== 'DENIED') this.#options.login.reset(last.message);
+        if (attempt % LOGINS_PER_TUNNEL === 0 && last.code !== 'DENIED' && !(last instanceof ServerAbsent)) this.#options.login.reset(last.message);
         old = !old;
         const pause = refusals > 0 ? REFUSAL_PAUSE_MS * 2 ** (refusals - 1) : RETRY_MIN_MS * 2 ** attempt;
         await delay(Math.min(pause, RETRY_MAX_MS), signal);

@@ -22,6 +22,13 @@ export const LOGIN_DEADLINE_MS = 20_000;
 export const RELOGIN_DEADLINE_MS = 3_000;
 /** After connect_response a shell that prints no prompt is asked for a sign with an Enter. */
 export const SILENT_SHELL_MS = 2_000;
+/**
+ * The C agent says the same of a password that is wrong and of an SSH server that is not there. A key
+ * exchange and a password take longer than this on any device; a refused connection does not. Believed
+ * so often in a row, since devices lock accounts: frames may be late and then come together.
+ */
+const NO_SERVER_MS = 20;
+const NO_SERVER_MOST = 20;
 /** Most characters of a peer's words in a log. */
 const WORDS_SHOWN = 200;
 
@@ -42,6 +49,13 @@ export class DeviceAbsent extends Fault {
   }
 }
 
+/** The agent is there, but not the device's SSH server: it may be starting, after a reboot for instance. */
+export class ServerAbsent extends Fault {
+  constructor(said: string) {
+    super('DEVICE_LOST', `The agent on the device does not reach the device's SSH server (it said ${said}).`);
+  }
+}
+
 export interface LoginCredential {
   user: string;
   password: string;
@@ -59,6 +73,7 @@ interface Pending {
   requestId: string;
   again: boolean;
   responded: boolean;
+  respondedAt: number;
   early: EarlyText;
   accept(): void;
   fail(fault: Fault): void;
@@ -95,6 +110,8 @@ export class Login {
   /** What the last login took, and how often one was in vain since. */
   #loginMs = 0;
   #inVain = 0;
+  /** Logins in a row that found no SSH server. */
+  #noServer = 0;
   #waiters: (() => void)[] = [];
   /** The tunnel is over for good. */
   onEnded: (fault: Fault) => void = () => undefined;
@@ -161,11 +178,13 @@ export class Login {
         requestId,
         again,
         responded: false,
+        respondedAt: 0,
         early: new EarlyText(),
         accept: () => {
           settle();
           this.#loginMs = performance.now() - began;
           this.#inVain = 0;
+          this.#noServer = 0;
           this.#lastId = requestId;
           this.#carrier = new TerminalCarrier(this.#pacer, this.#agent, requestId, pending.early);
           resolve(this.#carrier);
@@ -315,6 +334,7 @@ export class Login {
           return;
         }
         pending.responded = true;
+        pending.respondedAt = performance.now();
         this.#agent.answered(frame.bare === true);
         // The C# agent answers after authentication, with the first output, which it may have sent
         // before as well. The C agent answers before it, without: what came earlier was printed by a
@@ -364,6 +384,11 @@ export class Login {
     if (status === STATUS_SHELL_ENDED) return;
     // The C# agent refuses by closing its WebSocket, of which we see whatever the platform says.
     if (status === STATUS_LOGIN_FAILED || (!pending.again && !pending.responded)) {
+      if (pending.again && pending.responded && performance.now() - pending.respondedAt < NO_SERVER_MS && this.#noServer < NO_SERVER_MOST) {
+        this.#noServer += 1;
+        pending.fail(new ServerAbsent(said));
+        return;
+      }
       this.#log.info({ said }, 'the device refused the login');
       pending.fail(new Fault('DENIED', `The device refused the login (${said || 'no reason given'}).`));
     } else {

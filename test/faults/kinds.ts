@@ -238,15 +238,15 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   'agent-sticks': {
-    ...agentFault('the agent hangs while it types, until its session ends', 'hang', 45, 'the helper asks after 3 s, waits 3 s and ends the login; then the next try'),
+    ...agentFault('the agent hangs while it types, until its session ends', 'hang', 45, 'the helper asks after 1 to 2.5 s, waits 1.5 s and ends the login; then the next try'),
     // With other agents the end of a login is no cure.
     lab: 'c-agent',
   },
   'sshd-down': {
-    ...agentFault('the device’s sshd is down for 1 to 4 s, sessions included', 'kill-session', 45, 'refusals of a credential that worked before are tried again'),
+    ...agentFault('the device’s sshd is down for 1 to 12 s, sessions included', 'kill-session', 45, 'a refusal that comes at once is tried again, as long as the grace lasts'),
     inject: async (lab, chance) => {
       await lab.stopSshd();
-      await sleep(chance.between(1000, 4000));
+      await sleep(chance.between(1000, 12_000));
       await lab.startSshd();
     },
   },

@@ -81,6 +81,25 @@ describe('a login', () => {
     }
   });
 
+  it('that worked before finds no SSH server when the refusal comes at once, and is refused when it takes a moment', async () => {
+    const all = up();
+    await loggedIn(all);
+    const again = async (afterMs: number): Promise<string> => {
+      const opening = all.login.open(CREDENTIAL, true, all.never);
+      const end = outcome(opening);
+      await turn();
+      all.answer();
+      await vi.advanceTimersByTimeAsync(afterMs);
+      all.disconnect('400');
+      await end;
+      return await outcome(opening);
+    };
+    for (let times = 0; times < 20; times += 1) expect(await again(times % 2)).toBe('DEVICE_LOST');
+    // Not for ever: frames that come together may be late ones.
+    expect(await again(1)).toBe('DENIED');
+    expect(await again(100)).toBe('DENIED');
+  });
+
   it('is not refused by the late end of the shell before it, nor accepted by late packets of it', async () => {
     const all = up();
     const opening = all.login.open(CREDENTIAL, false, all.never);
