@@ -16,6 +16,9 @@ WINDOW_START, WINDOW_LEAST, WINDOW_MOST = 65536, 16384, 4194304
 # Seconds of queueing that the window may cause: what the path delivers in so long, beyond what it
 # delivers in the smallest round trip; and bytes that it may hold in any case.
 QUEUE_TIME, QUEUE_LEAST = .012, 131072
+# For an agent that must not be sent anything while it types: acknowledgements come once a window, and
+# one that meets output may end the session.
+QUEUE_TIME_RACES, QUEUE_LEAST_RACES = .2, 1048576
 # The same for an agent that must not be sent anything while it types: until a burst is over.
 ACK_DELAY, ACK_DELAY_RACES = .02, .2
 # Seconds of the retransmission time-out: before the round trip is known, at least, at most; the
@@ -218,10 +221,11 @@ class Link(object):
             self.run, self.segment = 0, min(SEGMENT_MOST, self.segment * 2)
         # Without a queue there may be more to have, whatever the rates were so far. A quarter of the window
         # goes out at once, and queues behind itself for as long as that share of the round trip.
-        trip = (self.least or 0) + max(QUEUE_TIME, (self.least or 0) / 4)
+        queue, least = (QUEUE_TIME_RACES, QUEUE_LEAST_RACES) if self.races else (QUEUE_TIME, QUEUE_LEAST)
+        trip = (self.least or 0) + max(queue, (self.least or 0) / 4)
         most = WINDOW_MOST
         if self.srtt is not None and self.srtt > trip:
-            most = int(min(most, max(QUEUE_LEAST, max(self.rates or [0]) * trip)))
+            most = int(min(most, max(least, max(self.rates or [0]) * trip)))
         if self.window > most:
             self.window = self.threshold = max(most, self.window - good // 8)
         elif self.full:
