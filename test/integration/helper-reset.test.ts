@@ -32,6 +32,29 @@ describe('the end of a login whose agent hangs', () => {
     expect(await saidAfter(target, 'os.kill(server_of(LEADER), signal.SIGKILL)')).toContain('closed by remote host');
   });
 
+  it('ends a login that never came to a shell, and no other', async () => {
+    const account = await throwawayUser(scope);
+    const sshd = await startSshd(scope, { users: [account.name] });
+    const target: Target = { ...sshd, user: account.name, password: account.password };
+    const old = startSsh(target, ['echo up; exec sleep 60'], { input: 'open' });
+    await waitFor('the login', () => old.stdout === 'up\n');
+    // Authenticated, and nothing after that.
+    const bare = startSsh(target, [], { options: ['-N'] });
+    const listed = async (seconds: number): Promise<string> => {
+      const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nLOGIN_TIME = 0\nimport time\ntime.sleep(1)\nprint([process(p)[0] for p in unborn(${seconds})])\n`;
+      return (await ssh(target, ['python3', '-'], { input: code })).stdout.toString();
+    };
+    await waitFor('the second login', async () => (await listed(60)) === "[b'sshd']\n");
+    expect(await listed(0.5)).toBe('[]\n');
+    await bare.stop();
+    expect(await listed(60)).toBe('[]\n');
+    expect(old.running).toBe(true);
+    await old.stop();
+    // Not the server itself, though it has no child now and root is its owner.
+    const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nLOGIN_TIME = 0\nprint(len(list(unborn(1e9))))\n`;
+    expect((await run('python3', ['-'], { input: code })).stdout.toString()).toBe('0\n');
+  });
+
   it('touches no process but an SSH server of the same user', async () => {
     const account = await throwawayUser(scope);
     const sshd = await startSshd(scope, { users: [account.name] });

@@ -11,25 +11,29 @@ ASK_BULK, ASK_AFTER, ASK_CALM, ANSWER_IN = 1, 2.5, 25, 1.5
 # Bytes of a packet behind which more is to be expected.
 BULK = 2000
 # Seconds without a front, while channels wait for one, after which a login that came no further than
-# its boot sh is ended; doubles each time, for devices that are slow.
-BOOT_TIME = 20
+# its boot sh, or than the SSH server, is ended; doubles each time, for devices that are slow.
+BOOT_TIME = 10
+# Seconds that such a login is old at least.
+LOGIN_TIME = 5
+SERVERS = b'sshd', b'dropbear'
 # How often a reset is tried, and bytes printed from one to the next.
 RESET_TRIES, RESET_STEP = 40, 100000
 BOOT_SH = b'stty raw -echo 2>/dev/null;w=b'
 
 
 def process(pid):
-    """Name and parent of a process."""
-    with open('/proc/%d/stat' % pid, 'rb') as f:
+    """Name and parent of a process, and when it began, in seconds since the system did."""
+    with open('/proc/%s/stat' % pid, 'rb') as f:
         name, rest = f.read().split(b'(', 1)[1].rsplit(b')', 1)
-    return name, int(rest.split()[1])
+    rest = rest.split()
+    return name, int(rest[1]), int(rest[19]) / os.sysconf('SC_CLK_TCK')
 
 
 def server_of(leader):
     """The SSH server's process whose login this session leader is; 0 when it is none or not ours."""
     try:
         pid = process(leader)[1]
-        if process(pid)[0].startswith((b'sshd', b'dropbear')) and os.stat('/proc/%d' % pid).st_uid == os.getuid():
+        if process(pid)[0].startswith(SERVERS) and os.stat('/proc/%d' % pid).st_uid == os.getuid():
             return pid
     except (OSError, ValueError, IndexError):
         pass
@@ -92,12 +96,31 @@ def booting():
             pass
 
 
+def unborn(seconds):
+    """The SSH server's processes of ours that serve nobody and began within so many seconds: the agent may
+    hang in the middle of a login too, where its reader takes the answers that the login waits for."""
+    found = {}
+    for pid in os.listdir('/proc'):
+        try:
+            found[int(pid)] = process(pid)
+        except (OSError, ValueError, IndexError):
+            pass
+    with open('/proc/uptime') as f:
+        now = float(f.read().split()[0])
+    parents = set(p[1] for p in found.values())
+    for pid, (name, parent, began) in found.items():
+        # Never the server itself: its parent is none.
+        if name.startswith(SERVERS) and found.get(parent, (b'',))[0].startswith(SERVERS) and pid not in parents \
+                and LOGIN_TIME < now - began < seconds and os.stat('/proc/%d' % pid).st_uid == os.getuid():
+            yield pid
+
+
 class Login(object):
     """Watches for the silence of a hung agent, and ends its login."""
 
     def __init__(self):
         # The session's leader, above which the SSH server is that may be ended.
-        self.leader = self.asked = 0
+        self.leader = self.asked = self.lost = 0
         self.since, self.boot_time = None, BOOT_TIME
 
     def attached(self, s):
@@ -111,7 +134,7 @@ class Login(object):
             pass
 
     def detached(self, now):
-        self.leader, self.since = 0, now
+        self.leader, self.since, self.lost = 0, now, now
 
     def due(self, link, channels):
         """When look() has something to do."""
@@ -132,6 +155,11 @@ class Login(object):
             self.since, self.boot_time = now, 2 * self.boot_time
             if channels:
                 self.finish(booting())
+                try:
+                    for pid in unborn(now - self.lost):
+                        os.kill(pid, signal.SIGKILL)
+                except (OSError, ValueError, IndexError):
+                    pass
         elif self.asked > link.heard:
             self.finish([self.leader])
             self.leader = 0
