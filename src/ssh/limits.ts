@@ -78,6 +78,8 @@ export const REKEY_BYTES = 1024 * 1024 * 1024;
 export const REKEY_MS = 3_600_000;
 /** Most bytes one packet may inflate to (zlib@openssh.com). */
 export const MAX_INFLATED_BYTES = 256 * 1024;
+/** How long a client whose keys are being taken into use has to finish that, to be told why it is cut off. */
+export const FAREWELL_MS = 300;
 /** How long a closing connection may take to deliver its last bytes. */
 export const LINGER_MS = 5_000;
 /** How long the last bytes for a forwarded connection may take after its client closed it. */

@@ -45,6 +45,8 @@ export class Transport {
   #bytesSinceKeys = 0;
   #keysAt = performance.now();
   #kexDeadline: NodeJS.Timeout | undefined;
+  /** What the client is told once it can read it. */
+  #farewell: { reason: number; fault: Fault; timer: NodeJS.Timeout } | undefined;
   #renewal: NodeJS.Timeout | undefined;
   #authenticated = false;
   #closed = false;
@@ -126,10 +128,10 @@ export class Transport {
     if (this.#closed) return;
     const payload = message.disconnect(reason, fault.message);
     // ssh2 takes its new keys into use only at the client's NEWKEYS; after our own, what is sent with the
-    // old ones is noise to the client ("Bad packet length"). Nothing can be said in between.
+    // old ones is noise to the client ("Bad packet length"). Nothing can be said in between, so wait a moment.
     const kex = this.#protocol._kex;
     if (kex?._sentNEWKEYS === true && kex._kexinit !== undefined) {
-      this.#end(fault);
+      this.#farewell ??= { reason, fault, timer: setTimeout(() => this.#end(fault), limits.FAREWELL_MS) };
       return;
     }
     // Else the message may be sent at any time, even during a key exchange: a full packet is made by force.
@@ -250,6 +252,12 @@ export class Transport {
   }
 
   #onKeys(): void {
+    if (this.#farewell !== undefined) {
+      const { reason, fault } = this.#farewell;
+      // ssh2 is done with the exchange when it has called this.
+      queueMicrotask(() => this.disconnect(reason, fault));
+      return;
+    }
     clearTimeout(this.#kexDeadline);
     this.#kexDeadline = undefined;
     this.#bytesSinceKeys = 0;
@@ -326,6 +334,7 @@ export class Transport {
     this.#closed = true;
     clearTimeout(this.#kexDeadline);
     clearTimeout(this.#renewal);
+    clearTimeout(this.#farewell?.timer);
     this.#protocol.cleanup();
     const socket = this.#socket;
     socket.removeAllListeners('data');

@@ -256,14 +256,14 @@ describe('a server that is closed', () => {
 });
 
 describe('a client that stops between our new keys and its own', () => {
-  /** Passes on what the client sends up to, and without, its NEWKEYS. */
-  function withoutNewKeys(): (bytes: Buffer) => Buffer {
+  /** Passes on what the client sends up to, and without, its NEWKEYS; `stop` can have what is kept back. */
+  function withoutNewKeys(stop: (rest: () => Buffer) => void = () => undefined): (bytes: Buffer) => Buffer {
     let text: Buffer = Buffer.alloc(0);
     let identified = false;
     let stopped = false;
     return (bytes) => {
-      if (stopped) return Buffer.alloc(0);
       text = Buffer.concat([text, bytes]);
+      if (stopped) return Buffer.alloc(0);
       let at = 0;
       if (!identified) {
         at = text.indexOf('\n') + 1;
@@ -272,6 +272,7 @@ describe('a client that stops between our new keys and its own', () => {
       while (identified && text.length >= at + 6) {
         stopped = text[at + 5] === 21;
         const end = at + 4 + text.readUInt32BE(at);
+        if (stopped) stop(() => text);
         if (stopped || end > text.length) break;
         at = end;
       }
@@ -280,6 +281,37 @@ describe('a client that stops between our new keys and its own', () => {
       return passed;
     };
   }
+
+  it('is told why it is cut off when its own come a moment later', async () => {
+    await start();
+    let closed: Promise<void> | undefined;
+    const proxy = net.createServer((near) => {
+      const far = net.connect(harness.server.port, '127.0.0.1');
+      const pass = withoutNewKeys((rest) => {
+        setTimeout(() => (closed = harness.server.close(20)), 50);
+        setTimeout(() => far.write(rest()), 150);
+      });
+      near.on('data', (bytes) => far.write(pass(bytes)));
+      far.on('data', (bytes) => near.write(bytes));
+      far.on('end', () => near.end());
+      near.on('error', () => undefined).on('close', () => far.destroy());
+      far.on('error', () => undefined);
+    });
+    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
+    const { port } = proxy.address() as net.AddressInfo;
+    try {
+      const client = new ssh2.Client();
+      const errors: string[] = [];
+      client.on('error', (error) => errors.push(error.message));
+      const over = new Promise<void>((resolve) => client.once('close', resolve));
+      client.connect({ host: '127.0.0.1', port, username: 'tester', password: 'right' });
+      await over;
+      expect(errors.join()).toContain('shutting down');
+      await closed;
+    } finally {
+      proxy.close();
+    }
+  });
 
   it('is cut off without words that it could not read', async () => {
     await start({ loginGraceMs: 500 });
