@@ -72,8 +72,8 @@ export interface LoginOptions {
 interface Pending {
   requestId: string;
   again: boolean;
-  responded: boolean;
-  respondedAt: number;
+  /** When connect_response came, if it did. */
+  respondedAt: number | undefined;
   early: EarlyText;
   accept(): void;
   fail(fault: Fault): void;
@@ -177,8 +177,7 @@ export class Login {
       const pending: Pending = {
         requestId,
         again,
-        responded: false,
-        respondedAt: 0,
+        respondedAt: undefined,
         early: new EarlyText(),
         accept: () => {
           settle();
@@ -200,12 +199,12 @@ export class Login {
       const deadline = setTimeout(() => {
         this.#inVain += 1;
         pending.fail(
-          this.#assumed && !pending.responded ? new DeviceAbsent('does not answer at') : new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on.`),
+          this.#assumed && pending.respondedAt === undefined ? new DeviceAbsent('does not answer at') : new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on.`),
         );
       }, deadlineMs);
       const askSilentShell = (): void => {
         silent = setTimeout(() => {
-          if (pending.responded) this.#pacer.send({ operation: 'command', requestId, data: '\r' });
+          if (pending.respondedAt !== undefined) this.#pacer.send({ operation: 'command', requestId, data: '\r' });
           askSilentShell();
         }, this.#options.silentShellMs);
       };
@@ -333,7 +332,6 @@ export class Login {
           this.#carrier?.deliver(frame.data);
           return;
         }
-        pending.responded = true;
         pending.respondedAt = performance.now();
         this.#agent.answered(frame.bare === true);
         // The C# agent answers after authentication, with the first output, which it may have sent
@@ -349,7 +347,7 @@ export class Login {
           return;
         }
         pending.early.push(frame.data);
-        if (pending.responded && pending.early.isSign) pending.accept();
+        if (pending.respondedAt !== undefined && pending.early.isSign) pending.accept();
         return;
       case 'disconnect':
         this.#disconnected(frame.status, frame.message);
@@ -383,10 +381,11 @@ export class Login {
     // The end of the replaced session's shell, late.
     if (status === STATUS_SHELL_ENDED) return;
     // The C# agent refuses by closing its WebSocket, of which we see whatever the platform says.
-    if (status === STATUS_LOGIN_FAILED || (!pending.again && !pending.responded)) {
-      if (pending.again && pending.responded && performance.now() - pending.respondedAt < NO_SERVER_MS && this.#noServer < NO_SERVER_MOST) {
+    if (status === STATUS_LOGIN_FAILED || (!pending.again && pending.respondedAt === undefined)) {
+      const tookMs = performance.now() - (pending.respondedAt ?? Number.NEGATIVE_INFINITY);
+      if (pending.again && tookMs < NO_SERVER_MS && this.#noServer < NO_SERVER_MOST) {
         this.#noServer += 1;
-        pending.fail(new ServerAbsent(said));
+        pending.fail(new ServerAbsent(said || 'no reason'));
         return;
       }
       this.#log.info({ said }, 'the device refused the login');

@@ -40,6 +40,7 @@ describe('the end of a login whose agent hangs', () => {
     await waitFor('the login', () => old.stdout === 'up\n');
     // Authenticated, and nothing after that.
     const bare = startSsh(target, [], { options: ['-N'] });
+    // It waits a second so that whatever it finds is older than half of one.
     const listed = async (seconds: number): Promise<string> => {
       const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nLOGIN_TIME = 0\nimport time\ntime.sleep(1)\nprint([process(p)[0] for p in unborn(${seconds})])\n`;
       return (await ssh(target, ['python3', '-'], { input: code })).stdout.toString();
@@ -50,9 +51,10 @@ describe('the end of a login whose agent hangs', () => {
     expect(await listed(60)).toBe('[]\n');
     expect(old.running).toBe(true);
     await old.stop();
-    // Not the server itself, though it has no child now and root is its owner.
-    const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nLOGIN_TIME = 0\nprint(len(list(unborn(1e9))))\n`;
-    expect((await run('python3', ['-'], { input: code })).stdout.toString()).toBe('0\n');
+    // Not the server itself, which has no child now and is root's, as we are.
+    const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nLOGIN_TIME = 0\nprint(list(unborn(1e9)))\n`;
+    const found = JSON.parse((await run('python3', ['-'], { input: code })).stdout.toString()) as number[];
+    expect(found).not.toContain(sshd.program.pid);
   });
 
   it('touches no process but an SSH server of the same user', async () => {

@@ -1,4 +1,6 @@
 import { createHash, randomBytes } from 'node:crypto';
+import { readdirSync, statSync } from 'node:fs';
+import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import { LossyCarrier, seeded, type LossPlan } from '../support/lossy-carrier.js';
 import { createPtyDevice } from '../support/pty-device.js';
@@ -38,6 +40,12 @@ function lossySession(plan: Omit<LossPlan, 'seed'>, seed: number): { session: Sh
   };
 }
 
+/** Pieces of output that the helper holds for the bridge. */
+function pieces(state: string): number {
+  const held = readdirSync(state, { recursive: true, encoding: 'utf8' }).filter((name) => /\/o\.\d$/.test(name));
+  return held.filter((name) => statSync(join(state, name)).size > 0).length;
+}
+
 describe('the sh helper on a path that loses', () => {
   it.each(PLANS)('loses no byte and no command when %s', async (_, plan) => {
     const { session, faults, end } = lossySession(plan, 7);
@@ -73,7 +81,7 @@ describe('the sh helper on a path that loses', () => {
     await waitFor('the commands to run', () => talk.text.length > 20);
     session.drop();
     // Their output lies on the device in more small pieces than the first window would bear at their most.
-    await new Promise((resolve) => setTimeout(resolve, 3_000));
+    await waitFor('their output to lie there', () => pieces(session.device.state) >= 6 * 8);
     await session.attach();
     await waitFor('the quiet ones to end', () => quiet.every(({ status }) => status === 0), 10_000);
     expect(quiet.map(({ text }) => text)).toEqual(quiet.map((_, index) => [1, 2, 3, 4, 5, 6, 7, 8].map((i) => `${index} ${i} `).join('')));

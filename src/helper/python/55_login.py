@@ -16,8 +16,8 @@ BOOT_TIME = 10
 # Seconds that such a login is old at least.
 LOGIN_TIME = 5
 SERVERS = b'sshd', b'dropbear'
-# How often a reset is tried, and bytes printed from one to the next.
-RESET_TRIES, RESET_STEP = 40, 100000
+# Seconds that a reset may take, in which all else here waits, and bytes printed from one try to the next.
+RESET_TIME, RESET_STEP = 3, 100000
 BOOT_SH = b'stty raw -echo 2>/dev/null;w=b'
 
 
@@ -64,14 +64,15 @@ def reset(server, leader):
         ports = ['%04X' % int(w[3]), '%04X' % int(w[1])]
         tty = os.open('/proc/%d/fd/1' % leader, os.O_WRONLY | os.O_NOCTTY | os.O_NONBLOCK)
         try:
-            for _ in range(RESET_TRIES):
+            end = time.monotonic() + RESET_TIME
+            while 1:
                 os.kill(server, signal.SIGSTOP)
                 time.sleep(.02)
-                if unread(ports) is not False:
+                if unread(ports) is not False or time.monotonic() > end:
                     break
                 os.kill(server, signal.SIGCONT)
                 left = RESET_STEP
-                while left > 0 and select.select([], [tty], [], .1)[1]:
+                while left > 0 and time.monotonic() < end and select.select([], [tty], [], .1)[1]:
                     try:
                         left -= os.write(tty, bytes(4096))
                     except BlockingIOError:

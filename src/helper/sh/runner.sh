@@ -181,7 +181,8 @@ case $1 in
       I2=$(printf '%04X.%04X' "$5" "$3")
       Im=0
       while kill -STOP "$1" && [ $Im -lt 40 ]; do
-        sleep 0.05 || sleep 1
+        # Where sleep knows whole seconds only, a few tries have to do.
+        sleep 0.05 || { sleep 1; Im=$((Im+9)); }
         Il=$(cat /proc/net/tcp /proc/net/tcp6 | while read -r Ix Iv Iw Ix Ik Ix; do
           case ${Iv##*:}.${Iw##*:} in $I2) printf %s "${Ik#*:}" ;; esac
         done)

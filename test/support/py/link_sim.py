@@ -263,7 +263,7 @@ def window(scope, seed):
                 if now > 5:
                     waits.append(free - now)
                 path.append((free + trip, pn, e, asked))
-        found.append({'share': got / now / rate, 'queue': sorted(waits)[len(waits) // 2], 'trip': trip})
+        found.append({'share': got / now / rate, 'queue': sorted(waits)[len(waits) // 2], 'trip': trip, 'rate': rate})
     return found
 
 
