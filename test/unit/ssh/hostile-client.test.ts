@@ -257,7 +257,7 @@ describe('a server that is closed', () => {
 
 describe('a client that stops between our new keys and its own', () => {
   /** Passes on what the client sends up to, and without, its NEWKEYS; `stop` can have what is kept back. */
-  function withoutNewKeys(stop: (rest: () => Buffer) => void = () => undefined): (bytes: Buffer) => Buffer {
+  function withoutNewKeys(stop: (rest: () => Buffer) => void): (bytes: Buffer) => Buffer {
     let text: Buffer = Buffer.alloc(0);
     let identified = false;
     let stopped = false;
@@ -282,20 +282,16 @@ describe('a client that stops between our new keys and its own', () => {
     };
   }
 
-  it('is told why it is cut off when its own come a moment later', async () => {
-    await start();
-    let closed: Promise<void> | undefined;
+  /** What a client says that reaches the server through this; `kept` gets its NEWKEYS and what followed. */
+  async function saidBy(kept: (rest: () => Buffer, far: net.Socket) => void): Promise<string[]> {
     const proxy = net.createServer((near) => {
       const far = net.connect(harness.server.port, '127.0.0.1');
-      const pass = withoutNewKeys((rest) => {
-        setTimeout(() => (closed = harness.server.close(20)), 50);
-        setTimeout(() => far.write(rest()), 150);
-      });
+      const pass = withoutNewKeys((rest) => kept(rest, far));
       near.on('data', (bytes) => far.write(pass(bytes)));
       far.on('data', (bytes) => near.write(bytes));
       far.on('end', () => near.end());
-      near.on('error', () => undefined).on('close', () => far.destroy());
       far.on('error', () => undefined);
+      near.on('error', () => undefined).on('close', () => far.destroy());
     });
     await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
     const { port } = proxy.address() as net.AddressInfo;
@@ -306,37 +302,26 @@ describe('a client that stops between our new keys and its own', () => {
       const over = new Promise<void>((resolve) => client.once('close', resolve));
       client.connect({ host: '127.0.0.1', port, username: 'tester', password: 'right' });
       await over;
-      expect(errors.join()).toContain('shutting down');
-      await closed;
+      return errors;
     } finally {
       proxy.close();
     }
+  }
+
+  it('is told why it is cut off when its own come a moment later', async () => {
+    await start();
+    let closed: Promise<void> | undefined;
+    const errors = await saidBy((rest, far) => {
+      setTimeout(() => (closed = harness.server.close(20)), 50);
+      setTimeout(() => far.write(rest()), 150);
+    });
+    expect(errors.join()).toContain('shutting down');
+    await closed;
   });
 
   it('is cut off without words that it could not read', async () => {
     await start({ loginGraceMs: 500 });
-    const proxy = net.createServer((near) => {
-      const far = net.connect(harness.server.port, '127.0.0.1');
-      const pass = withoutNewKeys();
-      near.on('data', (bytes) => far.write(pass(bytes)));
-      far.on('data', (bytes) => near.write(bytes));
-      far.on('close', () => near.destroy());
-      near.on('error', () => undefined).on('close', () => far.destroy());
-    });
-    await new Promise<void>((resolve) => proxy.listen(0, '127.0.0.1', resolve));
-    const { port } = proxy.address() as net.AddressInfo;
-    try {
-      const client = new ssh2.Client();
-      const errors: string[] = [];
-      client.on('error', (error) => errors.push(error.message));
-      const over = new Promise<void>((resolve) => client.once('close', resolve));
-      client.connect({ host: '127.0.0.1', port, username: 'tester', password: 'right' });
-      await over;
-      expect(errors).toEqual([]);
-
-      await serverStillServes();
-    } finally {
-      proxy.close();
-    }
+    expect(await saidBy(() => undefined)).toEqual([]);
+    await serverStillServes();
   });
 });
