@@ -39,7 +39,6 @@ export function endingByClose(code: number, reason: string): Ending {
 /** The platform, or a proxy on the way, answered the upgrade with an HTTP status. */
 export function endingByStatus(status: number, body: string, via: string | undefined): Ending {
   const words = quoted(body);
-  const through = via === undefined ? '' : ` through the proxy ${via}`;
   const final = status >= 400 && status < 500 && status !== 408 && status !== 429;
   const advice =
     status === 401 || status === 403
@@ -51,7 +50,7 @@ export function endingByStatus(status: number, body: string, via: string | undef
           : final
             ? 'check the tunnel URI'
             : 'it is no tunnel at the moment';
-  return ending(final, `the platform answered HTTP ${status}${words}${through}: ${advice}`);
+  return ending(final, `the platform answered HTTP ${status}${words}${throughProxy(via)}: ${advice}`);
 }
 
 /** Node's and OpenSSL's names for a certificate that did not verify. */
@@ -78,8 +77,12 @@ const CERTIFICATE_ERRORS: ReadonlySet<string> = new Set([
   'UNABLE_TO_VERIFY_LEAF_SIGNATURE',
 ]);
 
-/** No connection came about, or it broke. `where` is the host, for the sentence. */
-export function endingByError(error: Error, where: string): Ending {
+function throughProxy(via: string | undefined): string {
+  return via === undefined ? '' : ` through the proxy ${via}`;
+}
+
+/** No connection came about, or it broke. `where` is the host and `via` the proxy, for the sentence. */
+export function endingByError(error: Error, where: string, via: string | undefined): Ending {
   const code = 'code' in error && typeof error.code === 'string' ? error.code : '';
   if (CERTIFICATE_ERRORS.has(code)) {
     const advice =
@@ -94,7 +97,7 @@ export function endingByError(error: Error, where: string): Ending {
     return ending(false, `the platform broke the WebSocket protocol (${code})`, error);
   }
   const name = code === '' ? error.message : code;
-  return ending(false, `no connection to ${where} (${name})`, error);
+  return ending(false, `no connection to ${where}${throughProxy(via)} (${name})`, error);
 }
 
 /** Our own deadlines. */

@@ -1,12 +1,24 @@
 /** One connection attempt and its WebSocket: the adapter between `ws` and the client. */
 import type { IncomingMessage } from 'node:http';
 import type { Socket } from 'node:net';
-import { WebSocket } from 'ws';
+import { checkServerIdentity, type PeerCertificate } from 'node:tls';
+import { WebSocket, type ClientOptions } from 'ws';
 import { toFault } from '../base/errors.js';
 import { INBOUND_LIMIT_BYTES, TOKEN_HEADER } from '../protocol/constants.js';
 import { endingByClose, endingByDeadline, endingByError, endingByStatus, type Ending } from './ending.js';
 import type { Endpoint, TunnelOptions, TunnelTiming } from './options.js';
 import { proxyFor } from './proxy.js';
+
+/**
+ * The certificate is checked against the URI's host, whatever the socket beneath was opened to: through a
+ * proxy node would take `localhost` where the host is an address, since addresses are not told by SNI.
+ */
+function identityOf(hostname: string): Pick<ClientOptions, 'checkServerIdentity'> {
+  const host = hostname.replace(/^\[|\]$/g, '');
+  const check = (_: string, certificate: PeerCertificate): Error | undefined => checkServerIdentity(host, certificate);
+  // @types/ws has a type of its own for what ws only hands on to node:tls.
+  return { checkServerIdentity: check as unknown as NonNullable<ClientOptions['checkServerIdentity']> };
+}
 
 /** After `ended`, and after close() or drop(), nothing more is called. */
 export interface SocketEvents {
@@ -50,6 +62,7 @@ export class TunnelSocket {
       agent: proxy?.agent,
       ca: options.ca,
       rejectUnauthorized: options.insecure !== true,
+      ...identityOf(endpoint.url.hostname),
       // The C agent offers and understands no extension, and the relay must keep bytes untouched.
       perMessageDeflate: false,
       // Agents cut UTF-8 sequences at their read boundaries: valid text frames are not to be had.
@@ -77,7 +90,7 @@ export class TunnelSocket {
     this.#ws.on('close', (code, reason) => {
       // An error of ours comes first: the code may then be the peer's echo of our own close frame.
       const error = this.#error;
-      this.#end(error === undefined ? endingByClose(code, this.#words(reason.toString('utf8'))) : endingByError(error, this.#where));
+      this.#end(error === undefined ? endingByClose(code, this.#words(reason.toString('utf8'))) : endingByError(error, this.#where, this.#proxy));
     });
   }
 

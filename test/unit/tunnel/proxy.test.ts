@@ -98,6 +98,26 @@ describe('connecting through a proxy', () => {
     expect(platform.requests[0]!.headers['tunnel_access_token']).toBe(TOKEN);
   });
 
+  it('checks the certificate against the host of the URI, also where that is an address', async () => {
+    platform = await Platform.start({ cert: TLS.address, key: TLS.key });
+    recorder = new Recorder('wss://192.0.2.1/x', { ca: TLS.address }).start();
+    await recorder.opened();
+    await recorder.tunnel.close();
+    await platform.stop();
+    // Made out to localhost and 127.0.0.1, which is where the proxy is.
+    platform = await Platform.start({ cert: TLS.cert, key: TLS.key });
+    recorder = new Recorder('wss://192.0.2.1/x', { ca: TLS.ca }).start();
+    expect((await recorder.ended()).message).toMatch(/certificate of 192\.0\.2\.1 was not accepted/);
+  });
+
+  it('names the proxy when that is what cannot be reached', async () => {
+    platform = await Platform.start();
+    vi.stubEnv('ALL_PROXY', 'http://user:hunter2@127.0.0.1:9');
+    recorder = new Recorder('ws://tunnel.test/x').start();
+    await eventually(() => recorder.losses.length > 0);
+    expect(recorder.losses[0]!.cause.message).toMatch(/no connection to tunnel\.test through the proxy 127\.0\.0\.1:9 \(ECONNREFUSED\)/);
+  });
+
   it('says that the proxy wants a password, and tries again when it cannot reach the host', async () => {
     platform = await Platform.start();
     status = 502;
