@@ -8,6 +8,7 @@
  *   seconds: longest time of one side
  *   differs: why the bridge does something else here; then `bridge prints:` says what
  *   sh differs: the same, on the sh tier only; with `sh prints:`
+ *   sh varies: the same where the bridge does as sshd does at times, since two things race on the device
  *   long:    run only by `npm run test:clients:full`
  */
 import { readFileSync } from 'node:fs';
@@ -17,6 +18,8 @@ export interface Difference {
   why: string;
   /** What the bridge's standard output must match then. */
   bridgePrints: RegExp;
+  /** It is a race on the device: now and then the bridge does as sshd does. */
+  varies: boolean;
 }
 
 export interface Check {
@@ -34,7 +37,7 @@ export interface Check {
 /** Deadline of one side of a check, in milliseconds. */
 const CHECK_MS = 45_000;
 
-const KEYS = ['prints', 'status', 'seconds', 'differs', 'bridge prints', 'sh differs', 'sh prints', 'long'];
+const KEYS = ['prints', 'status', 'seconds', 'differs', 'bridge prints', 'sh differs', 'sh varies', 'sh prints', 'long'];
 
 /** The checks of `test/clients/checks/<name>.sh`. */
 export function readChecks(name: string): Check[] {
@@ -55,7 +58,9 @@ export function parseChecks(text: string, path: string): Check[] {
     }
     const body = lines.join('\n').trim();
     const { prints, status, seconds, differs, long } = values;
-    const everywhere = difference(differs, values['bridge prints'], title);
+    const everywhere = difference(differs, values['bridge prints'], false, title);
+    const varies = values['sh varies'];
+    const onSh = difference(varies ?? values['sh differs'], values['sh prints'], varies !== undefined, title);
     if (body === '' || title === '') throw new Error(`${path}: a check without name or script: ${title}`);
     return {
       name: title,
@@ -63,13 +68,13 @@ export function parseChecks(text: string, path: string): Check[] {
       status: Number(status ?? 0),
       prints: prints === undefined ? undefined : new RegExp(prints),
       timeoutMs: seconds === undefined ? CHECK_MS : Number(seconds) * 1000,
-      differs: { python: everywhere, sh: difference(values['sh differs'], values['sh prints'], title) ?? everywhere },
+      differs: { python: everywhere, sh: onSh ?? everywhere },
       long: long !== undefined,
     };
   });
 }
 
-function difference(why: string | undefined, prints: string | undefined, title: string): Difference | undefined {
+function difference(why: string | undefined, prints: string | undefined, varies: boolean, title: string): Difference | undefined {
   if ((why === undefined) !== (prints === undefined)) throw new Error(`"${title}": a difference needs both its reason and what is printed`);
-  return why === undefined || prints === undefined ? undefined : { why, bridgePrints: new RegExp(prints) };
+  return why === undefined || prints === undefined ? undefined : { why, bridgePrints: new RegExp(prints), varies };
 }

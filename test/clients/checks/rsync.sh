@@ -66,7 +66,7 @@ cmp a b
 
 ### tells what is wrong: no such file, no permission, no rsync on the other side
 # prints: ^23\n23\n11\n3\nfailed
-# sh differs: what a program says on its standard error just before it ends may come after the end of its output
+# sh varies: what a program says on its standard error just before it ends may come after its output, or too late for rsync
 # sh prints: ^23\n23\n11\n3\nfailed
 echo x >a
 rsync -a -e "ssh -F $CFG" dev:$R/none . 2>e; echo $?
