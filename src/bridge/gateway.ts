@@ -1,5 +1,5 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
-import { Fault } from '../base/errors.js';
+import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { PythonBackend } from '../helper/python-backend.js';
 import { RawBackend } from '../helper/raw-backend.js';
@@ -7,8 +7,9 @@ import { ShBackend } from '../helper/sh/backend.js';
 import { Login } from '../login/login.js';
 import type { Backend } from '../mux/backend.js';
 import type { Tier } from '../mux/device.js';
-import { findAuthorizedKey, type AuthorizedKey } from '../ssh/authorized-keys.js';
+import { authorizedLimits, type AuthorizedKey } from '../ssh/authorized-keys.js';
 import type { ClientInfo, Credential, Gateway, KeyGrant, Lease } from '../ssh/gateway.js';
+import type { KeyLimits } from '../ssh/key-options.js';
 import type { Tunnel } from '../tunnel/tunnel.js';
 import { DeviceSession, type TierChoice } from './session.js';
 
@@ -75,20 +76,26 @@ export class BridgeGateway implements Gateway {
   }
 
   async authorizesKey(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<boolean> {
-    return (await this.#authorizedKey(user, key, client)) !== undefined;
+    return (await this.#limits(user, key, client)) !== undefined;
   }
 
   async grantForKey(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<KeyGrant | undefined> {
-    const authorized = await this.#authorizedKey(user, key, client);
+    const limits = await this.#limits(user, key, client);
     const { keyLogin } = this.#options;
-    if (keyLogin === undefined || authorized === undefined) return undefined;
-    return { credential: { user, password: await keyLogin.password() }, limits: authorized.limits };
+    if (keyLogin === undefined || limits === undefined) return undefined;
+    return { credential: { user, password: await keyLogin.password() }, limits };
   }
 
-  async #authorizedKey(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<AuthorizedKey | undefined> {
+  async #limits(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<KeyLimits | undefined> {
     const { keyLogin } = this.#options;
     if (keyLogin === undefined || (keyLogin.user !== undefined && keyLogin.user !== user)) return undefined;
-    return findAuthorizedKey(await keyLogin.keys(), key.blob, client.address);
+    const keys = await keyLogin.keys();
+    try {
+      return authorizedLimits(keys, key.blob, { user, address: client.address });
+    } catch (thrown) {
+      this.#log.info({ user, reason: toFault(thrown).message }, 'refused a certificate');
+      return undefined;
+    }
   }
 
   async login(credential: Credential): Promise<Lease> {

@@ -5,13 +5,13 @@
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { SIGNATURE_ALGORITHMS } from './algorithms.js';
+import { signingKey } from './certificate.js';
 import type { Credential, Gateway, Lease } from './gateway.js';
 import { NO_LIMITS, type KeyLimits } from './key-options.js';
 import * as limits from './limits.js';
 import { DISCONNECT, MSG, message } from './messages.js';
 import type { SshPolicy } from './policy.js';
-import { fingerprint, verifySignature, keyType } from './public-key.js';
+import { fingerprint, keyType, verifySignature } from './public-key.js';
 import { pack, WireReader } from './wire.js';
 
 /** The transport as authentication sees it. */
@@ -236,9 +236,9 @@ export class Authentication {
     const algorithm = reader.latin1('algorithm');
     const blob = reader.bytes('public key');
     const signature = isSigned ? reader.bytes('signature') : undefined;
-    const expected = SIGNATURE_ALGORITHMS.get(algorithm);
-    if (expected === undefined || keyType(blob) !== expected) return FAILED;
-    const key = { algorithm: expected, blob };
+    const signer = signingKey(algorithm, blob);
+    if (signer === undefined) return FAILED;
+    const key = { algorithm: keyType(blob), blob };
     if (!(await gateway.authorizesKey(user, key, { address }))) return FAILED;
     if (signature === undefined) {
       out.send(message.authKeyOk(algorithm, blob));
@@ -254,7 +254,7 @@ export class Authentication {
       { string: algorithm },
       { string: blob },
     );
-    if (!verifySignature(algorithm, blob, signature, signed)) {
+    if (!verifySignature(signer.algorithm, signer.blob, signature, signed)) {
       log.warn({ user, key: fingerprint(blob) }, 'refused a public key: its signature is wrong');
       return FAILED;
     }

@@ -4,10 +4,11 @@
  */
 import { timingSafeEqual } from 'node:crypto';
 import { Fault, toFault } from '../base/errors.js';
-import { isUsable, NO_KEY, NO_LIMITS, parseKeyOptions, type KeyLimits } from './key-options.js';
+import { isCertificate, readCertificate, type Certificate } from './certificate.js';
+import { bothLimits, isUsable, NO_KEY, NO_OPTIONS, parseKeyOptions, type KeyLimits, type KeyOptions } from './key-options.js';
 import { checkPublicKey, fingerprint, keyType } from './public-key.js';
 
-export interface AuthorizedKey {
+export interface AuthorizedKey extends KeyOptions {
   /** Key type, e.g. ssh-ed25519. */
   type: string;
   /** Wire form of the public key. */
@@ -17,7 +18,13 @@ export interface AuthorizedKey {
   fingerprint: string;
   /** Line in the file, from 1. */
   line: number;
-  limits: KeyLimits;
+}
+
+/** Who presents a key. */
+export interface KeyHolder {
+  user: string;
+  /** Where the client is. */
+  address: string;
 }
 
 const KEY_TYPES = new Set([
@@ -55,11 +62,34 @@ export function parseAuthorizedKeys(content: string, source: string, passedOver:
   return keys;
 }
 
-/** The authorised key that equals `blob`, if a client at `address` may use it now. Compares in constant time. */
-export function findAuthorizedKey(keys: readonly AuthorizedKey[], blob: Buffer, address: string, now = Date.now()): AuthorizedKey | undefined {
+/**
+ * What the key, or certificate, in `blob` may be used for now; undefined when it may not at all. Throws a
+ * Fault that says what is wrong with a certificate of an authority of ours. Compares in constant time.
+ */
+export function authorizedLimits(keys: readonly AuthorizedKey[], blob: Buffer, holder: KeyHolder, now = Date.now()): KeyLimits | undefined {
+  if (isCertificate(keyType(blob))) return certifiedLimits(keys, readCertificate(blob), holder, now);
+  return findKey(keys, blob, holder, now, false)?.limits;
+}
+
+/** As sshd's user_key_allowed: the line and the certificate must both allow it. */
+function certifiedLimits(keys: readonly AuthorizedKey[], certificate: Certificate, { user, address }: KeyHolder, now: number): KeyLimits | undefined {
+  const { principals, validAfter, validBefore } = certificate;
+  const line = findKey(keys, certificate.authority, { user, address }, now, true);
+  if (line === undefined) return undefined;
+  const named = line.principals ?? [user];
+  const seconds = BigInt(Math.floor(now / 1000));
+  if (seconds < validAfter || seconds >= validBefore) throw new Fault('DENIED', 'The certificate is not valid at this time.');
+  if (!principals.some((name) => named.includes(name))) throw new Fault('DENIED', 'The certificate is not made out to this user.');
+  if (!isUsable(certificate.limits, address, now)) throw new Fault('DENIED', 'The certificate is not for clients from here.');
+  const limits = bothLimits(line.limits, certificate.limits);
+  if (limits === undefined) throw new Fault('DENIED', 'The certificate and the line of its authority each force another command.');
+  return limits;
+}
+
+function findKey(keys: readonly AuthorizedKey[], blob: Buffer, { address }: KeyHolder, now: number, isAuthority: boolean): AuthorizedKey | undefined {
   let found: AuthorizedKey | undefined;
   for (const key of keys) {
-    const isSame = key.blob.length === blob.length && timingSafeEqual(key.blob, blob);
+    const isSame = key.isAuthority === isAuthority && key.blob.length === blob.length && timingSafeEqual(key.blob, blob);
     if (isSame && isUsable(key.limits, address, now)) found ??= key;
   }
   return found;
@@ -68,14 +98,14 @@ export function findAuthorizedKey(keys: readonly AuthorizedKey[], blob: Buffer, 
 /** undefined for a DSA key behind options. */
 function parseLine(text: string, where: string, line: number): AuthorizedKey | undefined {
   let rest = text;
-  let limits = NO_LIMITS;
+  let options = NO_OPTIONS;
   const word = rest.split(/\s/, 1)[0] ?? '';
-  if (/-cert-v\d\d@openssh\.com$/.test(word)) {
-    throw new Fault('USAGE', `${where}: keys of type ${word} are not supported; use ssh-ed25519, ecdsa-sha2-nistp256 or ssh-rsa.`);
+  if (isCertificate(word)) {
+    throw new Fault('USAGE', `${where}: a certificate is not authorised by itself; write the authority's key, with cert-authority before it.`);
   }
   if (!startsWithKey(rest)) {
     const end = optionsEnd(rest, where);
-    limits = parseKeyOptions(rest.slice(0, end), where);
+    options = parseKeyOptions(rest.slice(0, end), where);
     rest = rest.slice(end).trimStart();
     if (/^ssh-dss\s/.test(rest)) return undefined;
     if (!startsWithKey(rest)) {
@@ -93,7 +123,7 @@ function parseLine(text: string, where: string, line: number): AuthorizedKey | u
   } catch (thrown) {
     throw new Fault('USAGE', `${where}: the ${type} key cannot be used: ${toFault(thrown).message}`, { cause: thrown });
   }
-  return { type, blob, comment: comment.join(' '), fingerprint: fingerprint(blob), line, limits };
+  return { type, blob, comment: comment.join(' '), fingerprint: fingerprint(blob), line, ...options };
 }
 
 function startsWithKey(text: string): boolean {

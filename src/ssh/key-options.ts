@@ -30,21 +30,34 @@ export const NO_LIMITS: KeyLimits = {
   pty: true, forwarding: true, agentForwarding: true, permitOpen: undefined, permitListen: undefined,
 };
 
+/** What the options before a key say. */
+export interface KeyOptions {
+  limits: KeyLimits;
+  /** It is no key to log in by: it vouches for others (certificate.ts). */
+  isAuthority: boolean;
+  /** One of these must be in the certificate; undefined: the user's name must. */
+  principals: readonly string[] | undefined;
+}
+
+export const NO_OPTIONS: KeyOptions = { limits: NO_LIMITS, isAuthority: false, principals: undefined };
+
 /** Options about things that are not there, or are granted anyway. */
 const WITHOUT_EFFECT = new Set(['user-rc', 'no-user-rc', 'x11-forwarding', 'no-x11-forwarding', 'no-touch-required']);
 
 /** Options that OpenSSH has and we cannot honour: refused by name. */
-const NOT_HONOURED = new Set(['cert-authority', 'principals', 'tunnel', 'verify-required']);
+const NOT_HONOURED = new Set(['tunnel', 'verify-required']);
 
 /** What is no key is not quoted: it may be a password, in a file that was given for another. */
 export const NO_KEY = 'expected a key type such as ssh-ed25519: is it a file of public keys?';
 
 /** Reads a line's options, in their order: a later one undoes part of an earlier `restrict`. */
-export function parseKeyOptions(options: string, where: string): KeyLimits {
+export function parseKeyOptions(options: string, where: string): KeyOptions {
   const environment: [name: string, value: string][] = [];
   const open: Endpoint[] = [];
   const listen: Endpoint[] = [];
   const limits = { ...NO_LIMITS };
+  let isAuthority = false;
+  let principals: string[] | undefined;
   const flags = new Map<string, (to: boolean) => void>([
     ['pty', (to) => { limits.pty = to; }],
     ['port-forwarding', (to) => { limits.forwarding = to; }],
@@ -62,6 +75,7 @@ export function parseKeyOptions(options: string, where: string): KeyLimits {
       if (limits.from !== undefined) throw new Fault('USAGE', `${where}: from is given twice: put the patterns into one list.`);
       limits.from = value;
     }],
+    ['principals', (value) => { principals = value.split(',').filter((name) => name !== ''); }],
     ['permitopen', (value) => { open.push(endpoint(value, 'open', where)); }],
     ['permitlisten', (value) => { listen.push(endpoint(value, 'listen', where)); }],
   ]);
@@ -71,25 +85,44 @@ export function parseKeyOptions(options: string, where: string): KeyLimits {
     const flag = flags.get(name.replace(/^no-/, ''));
     const take = values.get(name);
     if (WITHOUT_EFFECT.has(name)) continue;
-    if (name === 'restrict') for (const set of flags.values()) set(false);
+    if (name === 'cert-authority') isAuthority = true;
+    else if (name === 'restrict') for (const set of flags.values()) set(false);
     else if (flag !== undefined) flag(!name.startsWith('no-'));
     else if (take !== undefined && value !== undefined) take(value);
     else if (NOT_HONOURED.has(name) || take !== undefined) {
       throw new Fault('USAGE', `${where}: the option "${name}" is not supported here; it would not restrict anything. Remove the key or the option.`);
     } else throw new Fault('USAGE', `${where}: ${NO_KEY}`);
   }
+  if (principals !== undefined && !isAuthority) throw new Fault('USAGE', `${where}: principals restricts what a cert-authority vouches for, and this key is none.`);
   return {
-    ...limits,
-    // The first of a name counts, as in sshd.
-    environment: Object.fromEntries(environment.reverse()),
-    permitOpen: open.length > 0 ? open : undefined,
-    permitListen: listen.length > 0 ? listen : undefined,
+    isAuthority,
+    principals,
+    limits: {
+      ...limits,
+      // The first of a name counts, as in sshd.
+      environment: Object.fromEntries(environment.reverse()),
+      permitOpen: open.length > 0 ? open : undefined,
+      permitListen: listen.length > 0 ? listen : undefined,
+    },
   };
 }
 
 /** Whether a key with these limits may be used now, by a client at `address`. */
 export function isUsable(limits: KeyLimits, address: string, now: number): boolean {
   return (limits.expiresAt === undefined || now < limits.expiresAt) && (limits.from === undefined || matchesAddress(limits.from, address));
+}
+
+/** What both allow: the authority's line and the certificate. undefined when each wants another command. */
+export function bothLimits(line: KeyLimits, certificate: KeyLimits): KeyLimits | undefined {
+  const { command = certificate.command } = line;
+  if (certificate.command !== undefined && certificate.command !== command) return undefined;
+  return {
+    ...line,
+    command,
+    pty: line.pty && certificate.pty,
+    forwarding: line.forwarding && certificate.forwarding,
+    agentForwarding: line.agentForwarding && certificate.agentForwarding,
+  };
 }
 
 /** What the operator allows, without what this key may not: as in sshd, both have a say. */

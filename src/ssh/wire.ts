@@ -38,6 +38,13 @@ export class WireReader {
     return value;
   }
 
+  uint64(what: string): bigint {
+    this.#need(8, what);
+    const value = this.#bytes.readBigUInt64BE(this.#at);
+    this.#at += 8;
+    return value;
+  }
+
   /** A string as bytes: a view of the packet, not a copy. */
   bytes(what: string): Buffer {
     const length = this.uint32(what);

@@ -4,7 +4,7 @@ import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { run, start, type Program, type StartOptions } from '../support/program.js';
 import { Scope } from '../support/scope.js';
-import { ssh, sshOptions } from '../support/ssh.js';
+import { ssh } from '../support/ssh.js';
 import { IOTDA_SSH, startCommand, startStack, type Stack } from '../support/stack.js';
 import { waitFor } from '../support/wait.js';
 
@@ -166,22 +166,4 @@ describe('a stack of four processes', () => {
     }, 60_000);
     expect(result.stdout.toString()).toBe('back\n');
   });
-});
-
-test('a key logs in with the device password that a command prints', async () => {
-  const dir = await scope.tempDir('keys');
-  const [key, password] = [join(dir, 'id'), join(dir, 'password')];
-  await run('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key]);
-  const stack = await startStack(scope, {
-    bridgeArgs: ['--authorized-keys', `${key}.pub`, '--device-password-command', `cat ${password}`],
-    bridgeEnv: (user) => ({ IOTDA_SSH_DEVICE_USER: user.name }),
-  });
-  // Made after the start: the command runs at each login.
-  await writeFile(password, `${stack.password}
-`, { mode: 0o600 });
-  // ssh takes the first value that it is given for an option.
-  const options = ['-o', 'PubkeyAuthentication=yes', '-o', 'BatchMode=yes', '-i', key, ...sshOptions(stack)];
-  const result = await run('ssh', [...options, '-p', String(stack.port), `${stack.user}@${stack.host}`, 'exit 4']);
-  expect(result.stderr.toString()).toBe('');
-  expect(result.status).toBe(4);
 });

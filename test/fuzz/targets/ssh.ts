@@ -3,6 +3,7 @@ import { silentLog } from '../../../src/base/log.js';
 import type { Device } from '../../../src/mux/device.js';
 import { Authentication, FailurePace } from '../../../src/ssh/auth.js';
 import { parseAuthorizedKeys } from '../../../src/ssh/authorized-keys.js';
+import { readCertificate, signingKey } from '../../../src/ssh/certificate.js';
 import { Channels } from '../../../src/ssh/channels.js';
 import { DeferredDevice } from '../../../src/ssh/deferred-device.js';
 import { RemoteForwards } from '../../../src/ssh/forward-remote.js';
@@ -60,7 +61,7 @@ function framed(list: readonly Buffer[]): Buffer {
 /** Any authentication messages in any order never let anybody in who did not send the right password. */
 export const auth: Target = {
   name: 'auth',
-  watch: /src\/ssh\/(auth|wire|public-key)\./,
+  watch: /src\/ssh\/(auth|wire|public-key|certificate)\./,
   seeds: [framed(AUTH_WORDS.slice(0, 4)), framed(AUTH_WORDS), framed([AUTH_WORDS[0] as Buffer, ...AUTH_WORDS.slice(4)]), framed([AUTH_WORDS[0] as Buffer, GOOD])],
   words: [...AUTH_WORDS.map((word) => framed([word])), framed([GOOD]), 'right', 'password', 'publickey', 'none', 'ssh-connection'],
   async run(input) {
@@ -198,12 +199,16 @@ function answerOf(device: FakeDevice, packet: Buffer): void {
 
 const KEY_LINE = 'ssh-ed25519 AAAAC3NzaC1lZDI1NTE5AAAAIFmX0FWa0Y0nXyRySEzSbaPeUw6BXRvC2yXQGRRcb8d5 me@here';
 
+const CERTIFICATE_TYPE = 'ssh-ed25519-cert-v01@openssh.com';
+/** By ssh-keygen -s, with two principals, a forced command and an address. */
+const CERTIFICATE = Buffer.from('AAAAIHNzaC1lZDI1NTE5LWNlcnQtdjAxQG9wZW5zc2guY29tAAAAIHOUdutTeXADzR8JyBOmUNA9o3rtuG0ib4zc9ZVe5Q4JAAAAICeCKHHU1aP5SKxRWS3TYz3Tr8OF6ou8Ag4X6ZVxX7EWAAAAAAAAAAAAAAABAAAAAmlkAAAADwAAAARyb290AAAAA29wcwAAAAAAAAAA//////////8AAABBAAAADWZvcmNlLWNvbW1hbmQAAAAIAAAABGRhdGUAAAAOc291cmNlLWFkZHJlc3MAAAAOAAAACjEwLjAuMC4wLzgAAACCAAAAFXBlcm1pdC1YMTEtZm9yd2FyZGluZwAAAAAAAAAXcGVybWl0LWFnZW50LWZvcndhcmRpbmcAAAAAAAAAFnBlcm1pdC1wb3J0LWZvcndhcmRpbmcAAAAAAAAACnBlcm1pdC1wdHkAAAAAAAAADnBlcm1pdC11c2VyLXJjAAAAAAAAAAAAAAAzAAAAC3NzaC1lZDI1NTE5AAAAIOb2nIgt5YkdMZgRWfRdsw5/r0e77D+RWGiqPRYyl9Y3AAAAUwAAAAtzc2gtZWQyNTUxOQAAAED7Q1quy0qs4W+GOKfAC6GqTnh1b/8t3Y4qj+Z9AJD8hyhhqT5xbkf7PagRBxK8B4gmM+j4rD+ubtUbn/g2GoEA', 'base64');
+
 /** Files and blobs that operators and clients present as keys. */
 export const keys: Target = {
   name: 'keys',
-  watch: /src\/ssh\/(authorized-keys|key-options|public-key|wire|pty)\./,
-  seeds: [Buffer.from(`# mine\n${KEY_LINE}\npty,expiry-time="20300101" ${KEY_LINE}\r\n`), Buffer.from(`command="a \\" b",no-pty ${KEY_LINE}`), ED25519],
-  words: ['ssh-rsa', 'ecdsa-sha2-nistp256', 'sk-ssh-ed25519@openssh.com', 'expiry-time="', '"', '\\"', ',', ' ', '\n', 'restrict', 'from="', 'permitopen="', 'environment="', 'command="', '-----BEGIN OPENSSH PRIVATE KEY-----', 'AAAA', KEY_LINE],
+  watch: /src\/ssh\/(authorized-keys|key-options|public-key|certificate|wire|pty)\./,
+  seeds: [Buffer.from(`# mine\n${KEY_LINE}\npty,expiry-time="20300101" ${KEY_LINE}\r\n`), Buffer.from(`command="a \\" b",no-pty ${KEY_LINE}`), Buffer.from(`cert-authority,principals="a" ${KEY_LINE}`), ED25519, CERTIFICATE],
+  words: ['ssh-rsa', 'cert-authority', CERTIFICATE_TYPE, 'force-command', 'ecdsa-sha2-nistp256', 'sk-ssh-ed25519@openssh.com', 'expiry-time="', '"', '\\"', ',', ' ', '\n', 'restrict', 'from="', 'permitopen="', 'environment="', 'command="', '-----BEGIN OPENSSH PRIVATE KEY-----', 'AAAA', KEY_LINE],
   run(input) {
     try {
       for (const key of parseAuthorizedKeys(input.toString('utf8'), 'file')) must(keyType(key.blob) === key.type, 'a key of another type');
@@ -213,6 +218,9 @@ export const keys: Target = {
     }
     must(!verifySignature('ssh-ed25519', ED25519, input, Buffer.from('x')), 'a signature out of nowhere');
     must(!verifySignature('ssh-ed25519', input, pack({ string: 'ssh-ed25519' }, { string: Buffer.alloc(64) }), Buffer.from('x')), 'a key that signs everything');
+    allowed(() => signingKey(CERTIFICATE_TYPE, input));
+    const isCertified = allowed(() => readCertificate(input));
+    must(!isCertified || input.equals(CERTIFICATE), 'a certificate that no authority signed');
     allowed(() => readPtyRequest(new WireReader(input)));
   },
 };

@@ -1,9 +1,9 @@
 import { describe, expect, it } from 'vitest';
 import { matchesAddress } from '../../../src/ssh/address-match.js';
-import { isUsable, limitedPolicy, NO_LIMITS, parseKeyOptions } from '../../../src/ssh/key-options.js';
+import { bothLimits, isUsable, limitedPolicy, NO_LIMITS, parseKeyOptions } from '../../../src/ssh/key-options.js';
 import { DEFAULT_POLICY, permits } from '../../../src/ssh/policy.js';
 
-const parse = (options: string) => parseKeyOptions(options, 'keys line 1');
+const parse = (options: string) => parseKeyOptions(options, 'keys line 1').limits;
 
 describe('the options of a key', () => {
   it('restrict takes everything, and what follows gives some of it back', () => {
@@ -27,8 +27,13 @@ describe('the options of a key', () => {
     expect(permitListen).toEqual([{ host: undefined, port: 8080 }, { host: 'localhost', port: 1 }]);
   });
 
+  it('tell an authority, and whom it may vouch for', () => {
+    expect(parseKeyOptions('cert-authority,principals="ops,root"', 'keys line 1')).toMatchObject({ isAuthority: true, principals: ['ops', 'root'] });
+    expect(parseKeyOptions('no-pty', 'keys line 1')).toMatchObject({ isAuthority: false, principals: undefined });
+  });
+
   it.each([
-    'permitopen="22"', 'permitopen="host:0"', 'permitopen="host:65536"', 'permitlisten=""', 'environment="A"', 'environment="A B=1"',
+    'principals="root"', 'principals', 'permitopen="22"', 'permitopen="host:0"', 'permitopen="host:65536"', 'permitlisten=""', 'environment="A"', 'environment="A B=1"',
     'command=""', 'command="internal-sftp -R"', 'from="a",from="b"', 'constructor', 'toString="x"', 'no-command',
   ])('that say nothing sensible are refused: %s', (options) => {
     expect(() => parse(options)).toThrow(/^keys line 1/);
@@ -49,6 +54,13 @@ describe('a limited key', () => {
     ['localhost', '127.0.0.1', false], ['', '127.0.0.1', false], ['0.0.0.0/0', '::1', false],
   ])('from="%s" takes %s: %s', (list, address, expected) => {
     expect(matchesAddress(list, address)).toBe(expected);
+  });
+
+  it('and a certificate both have a say', () => {
+    expect(bothLimits(parse('no-pty'), parse('no-agent-forwarding'))).toMatchObject({ pty: false, forwarding: true, agentForwarding: false });
+    const [date, uptime] = [parse('command="date"'), parse('command="uptime"')];
+    expect([bothLimits(date, NO_LIMITS)?.command, bothLimits(NO_LIMITS, date)?.command, bothLimits(date, date)?.command]).toEqual(['date', 'date', 'date']);
+    expect(bothLimits(date, uptime)).toBeUndefined();
   });
 
   it('and the operator’s policy both have a say', () => {
