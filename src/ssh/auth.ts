@@ -11,7 +11,7 @@ import { NO_LIMITS, type KeyLimits } from './key-options.js';
 import * as limits from './limits.js';
 import { DISCONNECT, MSG, message } from './messages.js';
 import type { SshPolicy } from './policy.js';
-import { fingerprint, keyType, verifySignature } from './public-key.js';
+import { attestsUser, fingerprint, keyType, verifySignature } from './public-key.js';
 import { pack, WireReader } from './wire.js';
 
 /** The transport as authentication sees it. */
@@ -261,6 +261,10 @@ export class Authentication {
     log.debug({ user, key: fingerprint(blob) }, 'public key accepted');
     const grant = await this.#whileBusy(gateway.grantForKey(user, key, { address }));
     if (grant === undefined) return FAILED;
+    if (grant.limits.verifyRequired && !attestsUser(signer.algorithm, signature)) {
+      log.warn({ user, key: fingerprint(blob) }, 'refused a security key: it did not verify its user, and has to');
+      return FAILED;
+    }
     return this.#login(grant.credential, grant.limits);
   }
 

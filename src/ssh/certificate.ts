@@ -120,7 +120,8 @@ function readOptions(bytes: Buffer): Map<string, string | undefined> {
 /** Nothing is allowed that is not written; a restriction that cannot be honoured makes it worthless. */
 function limitsOf(restrictions: ReadonlyMap<string, string | undefined>, permissions: ReadonlyMap<string, string | undefined>): KeyLimits {
   for (const [name, value] of restrictions) {
-    const isKnown = (name === 'force-command' && value !== undefined && value !== '' && !value.includes('\0'))
+    const isKnown = (name === 'verify-required' && value === undefined)
+      || (name === 'force-command' && value !== undefined && value !== '' && !value.includes('\0'))
       || (name === 'source-address' && value !== undefined && /^[0-9a-f.:/, ]+$/i.test(value));
     if (!isKnown) throw new Fault('PROTOCOL', `The certificate has the restriction ${JSON.stringify(name.slice(0, 60))}, which cannot be honoured here.`);
   }
@@ -128,6 +129,7 @@ function limitsOf(restrictions: ReadonlyMap<string, string | undefined>, permiss
     ...NO_LIMITS,
     from: restrictions.get('source-address'),
     command: restrictions.get('force-command'),
+    verifyRequired: restrictions.has('verify-required'),
     pty: permissions.has('permit-pty'),
     forwarding: permissions.has('permit-port-forwarding'),
     agentForwarding: permissions.has('permit-agent-forwarding'),

@@ -15,6 +15,8 @@ export interface KeyLimits {
   /** Run instead of what the client asks for. */
   command: string | undefined;
   environment: Readonly<Record<string, string>>;
+  /** A security key must have verified its user, not only been touched. */
+  verifyRequired: boolean;
   pty: boolean;
   /** -L, -R, -D and -W, of ports and of Unix sockets. */
   forwarding: boolean;
@@ -26,7 +28,7 @@ export interface KeyLimits {
 
 /** A key without options, and everybody who came with the password itself. */
 export const NO_LIMITS: KeyLimits = {
-  expiresAt: undefined, from: undefined, command: undefined, environment: {},
+  expiresAt: undefined, from: undefined, command: undefined, environment: {}, verifyRequired: false,
   pty: true, forwarding: true, agentForwarding: true, permitOpen: undefined, permitListen: undefined,
 };
 
@@ -45,7 +47,7 @@ export const NO_OPTIONS: KeyOptions = { limits: NO_LIMITS, isAuthority: false, p
 const WITHOUT_EFFECT = new Set(['user-rc', 'no-user-rc', 'x11-forwarding', 'no-x11-forwarding', 'no-touch-required']);
 
 /** Options that OpenSSH has and we cannot honour: refused by name. */
-const NOT_HONOURED = new Set(['tunnel', 'verify-required']);
+const NOT_HONOURED = new Set(['tunnel']);
 
 /** What is no key is not quoted: it may be a password, in a file that was given for another. */
 export const NO_KEY = 'expected a key type such as ssh-ed25519: is it a file of public keys?';
@@ -86,6 +88,7 @@ export function parseKeyOptions(options: string, where: string): KeyOptions {
     const take = values.get(name);
     if (WITHOUT_EFFECT.has(name)) continue;
     if (name === 'cert-authority') isAuthority = true;
+    else if (name === 'verify-required') limits.verifyRequired = true;
     else if (name === 'restrict') for (const set of flags.values()) set(false);
     else if (flag !== undefined) flag(!name.startsWith('no-'));
     else if (take !== undefined && value !== undefined) take(value);
@@ -119,6 +122,7 @@ export function bothLimits(line: KeyLimits, certificate: KeyLimits): KeyLimits |
   return {
     ...line,
     command,
+    verifyRequired: line.verifyRequired || certificate.verifyRequired,
     pty: line.pty && certificate.pty,
     forwarding: line.forwarding && certificate.forwarding,
     agentForwarding: line.agentForwarding && certificate.agentForwarding,

@@ -16,8 +16,9 @@ const CURVES: Readonly<Record<string, { jwk: string; bytes: number; hash: string
 /** sshd's RequiredRSASize and the largest it takes, in bits. */
 const MIN_RSA_BITS = 2048;
 const MAX_RSA_BITS = 16384;
-/** FIDO: the user touched the authenticator (flag 1 of the signature). */
+/** FIDO, flags of the signature: the user touched the authenticator; and showed it a PIN or a finger. */
 const USER_PRESENT = 0x01;
+const USER_VERIFIED = 0x04;
 
 const THE_KEY = 'The public key';
 
@@ -66,6 +67,15 @@ export function verifySignature(algorithm: string, blob: Buffer, signature: Buff
   } catch {
     return false;
   }
+}
+
+/** Whether a signature that was verified says that the key's user was as well; only security keys can deny it. */
+export function attestsUser(algorithm: string, signature: Buffer): boolean {
+  if (!algorithm.startsWith('sk-')) return true;
+  const reader = new WireReader(signature);
+  reader.bytes('signature algorithm');
+  reader.bytes('signature');
+  return (reader.byte('flags') & USER_VERIFIED) !== 0;
 }
 
 function verifyBody(algorithm: string, parsed: ParsedKey, body: Buffer, data: Buffer): boolean {

@@ -7,11 +7,13 @@ import { Fault } from '../../src/base/errors.js';
 import { silentLog } from '../../src/base/log.js';
 import { Authentication, FailurePace } from '../../src/ssh/auth.js';
 import { parseAuthorizedKeys } from '../../src/ssh/authorized-keys.js';
+import { NO_LIMITS } from '../../src/ssh/key-options.js';
 import type { Lease } from '../../src/ssh/gateway.js';
 import { DEFAULT_POLICY } from '../../src/ssh/policy.js';
 import { pack } from '../../src/ssh/wire.js';
 import { memoryTunnel } from '../../src/tunnel/memory.js';
 import { FakeGateway } from '../unit/ssh/fake-device.js';
+import { makeSecurityKey } from '../unit/ssh/security-key.js';
 import { closed, sendRaw, startHarness, until, type Harness } from '../unit/ssh/harness.js';
 
 const compared: [number, number][] = [];
@@ -145,6 +147,19 @@ describe('a public key', () => {
     expect(asked).toBe(0);
     await state.packet(request(signature(mine.key)));
     expect([asked, state.successes]).toEqual([1, 1]);
+  });
+
+  it('of a security key that has to verify its user, with a PIN say, is not enough when touched only', async () => {
+    const { algorithm, blob, sign: signBy } = makeSecurityKey();
+    const what = pack({ string: SESSION }, { byte: 50 }, { string: USER }, { string: 'ssh-connection' }, { string: 'publickey' }, { bool: true }, { string: algorithm }, { string: blob });
+    const [TOUCHED, VERIFIED] = [1, 5];
+    for (const [verifyRequired, flags, successes] of [[true, TOUCHED, 0], [true, VERIFIED, 1], [false, TOUCHED, 1]] as const) {
+      const state = attempt();
+      state.gateway.key = { blob: blob.toString('base64'), credential: { user: USER, password: 'right' }, limits: { ...NO_LIMITS, verifyRequired } };
+      await state.packet(SERVICE);
+      await state.packet(request(signBy(what, flags), blob, algorithm));
+      expect([state.successes, state.gateway.asked.length]).toEqual([successes, successes]);
+    }
   });
 
   it('may be asked about a bounded number of times', async () => {

@@ -58,6 +58,11 @@ describe('a user certificate', () => {
     expect(authorizedLimits(authorities(',no-pty,environment="A=b"'), certify(['-n', 'root']), ROOT)).toMatchObject({ pty: false, forwarding: true, environment: { A: 'b' } });
   });
 
+  it('may demand that a security key verified its user', () => {
+    const certificate = certify(['-n', 'root', '-O', 'verify-required']);
+    expect(authorizedLimits(authorities(), certificate, ROOT)).toMatchObject({ verifyRequired: true, pty: true });
+  });
+
   it('is asked for a principal of the line instead of the user where there are some', () => {
     const certificate = certify(['-n', 'ops']);
     expect(authorizedLimits(authorities(',principals="dev,ops"'), certificate, ROOT)).toBeDefined();
@@ -72,7 +77,6 @@ describe('a user certificate', () => {
     ['that has not begun', ['-n', 'root', '-V', '+1d:+2d'], 'not valid at this time'],
     ['for elsewhere', ['-n', 'root', '-O', 'source-address=10.0.0.0/8'], 'not for clients from here'],
     ['of a host', ['-n', 'root', '-h'], 'not for a user'],
-    ['that wants what we cannot do', ['-n', 'root', '-O', 'verify-required'], 'verify-required'],
     ['that wants what nobody knows', ['-n', 'root', '-O', 'critical:new@example.com=x'], 'new@example.com'],
   ])('%s lets nobody in', (_what, options, reason) => {
     expect(() => authorizedLimits(authorities(), certify(options), ROOT)).toThrow(reason);

@@ -27,6 +27,10 @@ describe('the options of a key', () => {
     expect(permitListen).toEqual([{ host: undefined, port: 8080 }, { host: 'localhost', port: 1 }]);
   });
 
+  it('verify-required holds whatever else is said', () => {
+    expect([parse('verify-required,restrict').verifyRequired, parse('restrict').verifyRequired]).toEqual([true, false]);
+  });
+
   it('tell an authority, and whom it may vouch for', () => {
     expect(parseKeyOptions('cert-authority,principals="ops,root"', 'keys line 1')).toMatchObject({ isAuthority: true, principals: ['ops', 'root'] });
     expect(parseKeyOptions('no-pty', 'keys line 1')).toMatchObject({ isAuthority: false, principals: undefined });

@@ -1,8 +1,9 @@
-import { createHash, generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
 import ssh2 from 'ssh2';
 import { describe, expect, it } from 'vitest';
-import { fingerprint, verifySignature } from '../../../src/ssh/public-key.js';
+import { attestsUser, fingerprint, verifySignature } from '../../../src/ssh/public-key.js';
 import { pack } from '../../../src/ssh/wire.js';
+import { coveredBy, flagsAndCounter, makeSecurityKey } from './security-key.js';
 
 const DATA = Buffer.from('what the client signs');
 
@@ -62,27 +63,19 @@ function makeEcdsa(bits: 256 | 384 | 521): Signed {
   };
 }
 
-/** What a FIDO authenticator does (OpenSSH PROTOCOL.u2f). */
-function makeSecurityKey(kind: 'ed25519' | 'ecdsa', flags: number): Signed {
-  const tail = Buffer.from([flags, 0, 0, 1, 2]);
-  const sha256 = (bytes: Buffer): Buffer => createHash('sha256').update(bytes).digest();
-  const covered = Buffer.concat([sha256(Buffer.from('ssh:')), tail, sha256(DATA)]);
-  if (kind === 'ed25519') {
-    const { publicKey, privateKey } = generateKeyPairSync('ed25519');
-    const algorithm = 'sk-ssh-ed25519@openssh.com';
-    const x = publicKey.export({ format: 'jwk' }).x ?? '';
-    return {
-      algorithm,
-      blob: pack({ string: algorithm }, { string: Buffer.from(x, 'base64url') }, { string: 'ssh:' }),
-      signature: pack({ string: algorithm }, { string: sign(null, covered, privateKey) }, { raw: tail }),
-    };
-  }
+function bySecurityKey(flags: number): Signed {
+  const { algorithm, blob, sign: signBy } = makeSecurityKey();
+  return { algorithm, blob, signature: signBy(DATA, flags) };
+}
+
+function byEcdsaSecurityKey(flags: number): Signed {
+  const tail = flagsAndCounter(flags);
   const { publicKey, privateKey } = generateKeyPairSync('ec', { namedCurve: 'P-256' });
   const algorithm = 'sk-ecdsa-sha2-nistp256@openssh.com';
   return {
     algorithm,
     blob: pack({ string: algorithm }, { string: 'nistp256' }, { string: ecPoint(publicKey) }, { string: 'ssh:' }),
-    signature: ecSignature(algorithm, sign('sha256', covered, { key: privateKey, dsaEncoding: 'ieee-p1363' }), tail),
+    signature: ecSignature(algorithm, sign('sha256', coveredBy(tail, DATA), { key: privateKey, dsaEncoding: 'ieee-p1363' }), tail),
   };
 }
 
@@ -93,8 +86,8 @@ const GOOD: readonly (readonly [string, () => Signed])[] = [
   ['ecdsa P-256', () => makeEcdsa(256)],
   ['ecdsa P-384', () => makeEcdsa(384)],
   ['ecdsa P-521', () => makeEcdsa(521)],
-  ['sk-ed25519', () => makeSecurityKey('ed25519', 1)],
-  ['sk-ecdsa', () => makeSecurityKey('ecdsa', 5)],
+  ['sk-ed25519', () => bySecurityKey(1)],
+  ['sk-ecdsa', () => byEcdsaSecurityKey(5)],
 ];
 
 describe('signatures of public keys', () => {
@@ -117,8 +110,13 @@ describe('signatures of public keys', () => {
   });
 
   it('by a security key nobody touched are refused', () => {
-    const { algorithm, blob, signature } = makeSecurityKey('ed25519', 0);
+    const { algorithm, blob, signature } = bySecurityKey(0);
     expect(verifySignature(algorithm, blob, signature, DATA)).toBe(false);
+  });
+
+  it('by a security key tell whether it verified its user; other keys cannot deny it', () => {
+    const attested = [bySecurityKey(1), bySecurityKey(5), byEcdsaSecurityKey(1), byEcdsaSecurityKey(5), makeEd25519()];
+    expect(attested.map(({ algorithm, signature }) => attestsUser(algorithm, signature))).toEqual([false, true, false, true, true]);
   });
 
   it('with SHA-1 are refused', () => {
