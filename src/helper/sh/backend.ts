@@ -4,26 +4,23 @@ import type { Log } from '../../base/log.js';
 import type { Carrier } from '../../link/carrier.js';
 import type { Backend, Boot } from '../../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../../mux/device.js';
-import { Account } from './account.js';
 import { ShChannel, type Role } from './channel.js';
 import { CookedTerminal } from './cooked.js';
 import { decodeSegment } from './encoding.js';
 import { parseFacts, type Facts } from './facts.js';
 import { launchItems } from './launch.js';
 import { programLines } from './program.js';
-import { Ledger } from './ledger.js';
 import { planListen } from './listen.js';
 import { ShListener } from './listener.js';
+import { Reports } from './reports.js';
 import { plan, type RunMode } from './requests.js';
 import { RecordScanner } from './scanner.js';
 import { SftpServer } from './sftp-server.js';
 import { start } from './start.js';
 import { Uplink } from './uplink.js';
-import { EXIT_RECORD_CHARS, type SegmentStream, type ShRecord, STREAM_SEGMENTS } from './wire.js';
+import type { SegmentStream, ShRecord } from './wire.js';
 import { FrameWriter } from './writer.js';
 
-/** Acknowledgement of output waits so long for company: command frames are dear. */
-const ACK_DELAY_MS = 400;
 /** How often holes, silent inputs and keepalives are looked at while channels are open. */
 const TICK_MS = 100;
 /** Silence after which the device is asked whether it is still there, while channels are open. */
@@ -58,23 +55,18 @@ export class ShBackend implements Backend {
   readonly #channels = new Map<number, ShChannel>();
   readonly #writer: FrameWriter;
   readonly #uplink: Uplink;
-  readonly #account = new Account();
-  readonly #ledger = new Ledger(this.#account);
+  readonly #reports: Reports;
   readonly #lines: readonly string[];
   #facts: Facts | undefined;
   #nextChannel = 1;
-  #free: number[] = [];
   #attached = false;
   #carrier: Carrier | undefined;
-  #noteTimer: NodeJS.Timeout | undefined;
-  #noteAt = Number.POSITIVE_INFINITY;
   #ticker: NodeJS.Timeout | undefined;
   #keepalive: NodeJS.Timeout | undefined;
   #heardAt = 0;
   #pingId = 0;
   #pingSince: number | undefined;
   #pollMs = POLL_MIN_MS;
-  #segmentBytes = 0;
   #turn = 0;
   #ended: Fault | undefined;
   #byeHeard: (() => void) | undefined;
@@ -84,7 +76,7 @@ export class ShBackend implements Backend {
     this.#options = options;
     this.#log = options.log;
     this.#writer = new FrameWriter(() => {
-      if (Number.isFinite(this.#noteAt)) this.#tellAccount();
+      this.#reports.takeAlong();
     });
     this.#uplink = new Uplink(this.#tag, {
       write: (text) => {
@@ -94,13 +86,13 @@ export class ShBackend implements Backend {
         this.#pump();
       },
     });
+    this.#reports = new Reports({ uplink: this.#uplink, channels: () => this.#channels.values(), attached: () => this.#attached });
     this.#lines = programLines({
       tag: this.#tag,
       name: `.iotda-${randomBytes(9).toString('hex')}`,
       graceSeconds: options.graceSeconds,
       stateDir: options.stateDir ?? '',
     });
-    this.#segmentBytes = this.#account.segmentBytes;
   }
 
   get info(): DeviceInfo {
@@ -123,8 +115,7 @@ export class ShBackend implements Backend {
 
   owedMs(): number {
     if (!this.#attached) return 0;
-    const hole = Ledger.holeSince(this.#channels.values());
-    const since = Math.min(...[this.#uplink.owedSince, this.#pingSince, hole].filter((at) => at !== undefined));
+    const since = Math.min(...[this.#uplink.owedSince, this.#pingSince, this.#reports.holeSince()].filter((at) => at !== undefined));
     return Number.isFinite(since) ? Math.max(0, performance.now() - Math.max(since, this.#heardAt)) : 0;
   }
 
@@ -162,11 +153,8 @@ export class ShBackend implements Backend {
     this.#attached = true;
     this.#pingSince = undefined;
     this.#heardAt = performance.now();
-    this.#account.restart();
-    this.#ledger.forget();
     this.#writer.use(carrier);
-    for (const channel of this.#channels.values()) this.#ledger.touch(channel);
-    this.#noteSoon(0);
+    this.#reports.restart();
     this.#uplink.resume(started.last, carrier.manners?.windowBytes);
     this.#tickIfNeeded();
     this.#pump();
@@ -257,15 +245,12 @@ export class ShBackend implements Backend {
           this.#pump();
         },
         granted: () => {
-          this.#ledger.touch(channel);
-          this.#noteSoon(ACK_DELAY_MS);
+          this.#reports.granted(channel);
         },
         finished: (ended, free) => {
           this.#channels.delete(ended);
-          this.#ledger.drop(channel);
-          if (!free) return;
-          this.#free.push(ended);
-          this.#noteSoon(ACK_DELAY_MS);
+          this.#reports.finished(channel);
+          if (free) this.#reports.free(ended);
         },
       },
       role,
@@ -355,17 +340,8 @@ export class ShBackend implements Backend {
     }
     const bytes = decodeSegment(record.text, this.#facts?.encoding ?? 'b64');
     if (bytes === undefined) return;
-    this.#ledger.touch(channel);
-    if (!channel.segment(stream, record.index, bytes, now)) {
-      // Known already: our acknowledgement was lost, or crossed it.
-      this.#noteSoon(ACK_DELAY_MS);
-      return;
-    }
-    this.#account.arrived(record.text.length);
-    const { arrived } = channel.streams[stream];
-    // Half of what the device may have of a stream, however small the pieces: soon it would wait for us.
-    const waiting = this.#account.untold > this.#account.window / 3 || arrived % (STREAM_SEGMENTS / 2) === 0;
-    this.#noteSoon(waiting ? 0 : ACK_DELAY_MS);
+    this.#reports.touch(channel);
+    this.#reports.segment(channel.streams[stream], record.text.length, channel.segment(stream, record.index, bytes, now));
   }
 
   #exit(record: Extract<ShRecord, { type: 'x' }>, now: number): void {
@@ -374,37 +350,13 @@ export class ShBackend implements Backend {
       this.#forgotten(record.channel);
       return;
     }
-    if (channel.exited(record, now)) this.#account.arrived(EXIT_RECORD_CHARS);
+    if (channel.exited(record, now)) this.#reports.exit();
   }
 
   /** Told again of a channel whose end we have seen: the device has not heard so yet. */
   #forgotten(number: number): void {
-    if (this.#uplink.idle && !this.#free.includes(number) && number < this.#nextChannel) this.#free.push(number);
-    this.#noteSoon(ACK_DELAY_MS);
-  }
-
-  #noteSoon(delay: number): void {
-    const at = performance.now() + delay;
-    if (at >= this.#noteAt) return;
-    this.#noteAt = at;
-    clearTimeout(this.#noteTimer);
-    this.#noteTimer = setTimeout(() => {
-      this.#tellAccount();
-    }, delay);
-    this.#noteTimer.unref();
-  }
-
-  /** Writes what the device needs to know of its output: arrived, granted, lost. */
-  #tellAccount(): void {
-    clearTimeout(this.#noteTimer);
-    this.#noteAt = Number.POSITIVE_INFINITY;
-    if (!this.#attached) return;
-    for (const number of this.#free.splice(0)) this.#uplink.submit({ kind: 'line', body: `z ${number}` });
-    if (this.#account.segmentBytes !== this.#segmentBytes) {
-      this.#segmentBytes = this.#account.segmentBytes;
-      this.#uplink.submit({ kind: 'line', body: `n ${this.#segmentBytes}` });
-    }
-    for (const note of this.#ledger.notes(this.#channels.values(), performance.now(), this.#uplink.srtt)) this.#uplink.note(note);
+    if (this.#uplink.idle && number < this.#nextChannel) this.#reports.free(number);
+    else this.#reports.again();
   }
 
   #pump(): void {
@@ -434,12 +386,12 @@ export class ShBackend implements Backend {
     if (this.#channels.size === 0 && this.#uplink.idle) {
       clearInterval(this.#ticker);
       this.#ticker = undefined;
-      this.#ledger.forget();
+      this.#reports.forget();
       return;
     }
     if (!this.#attached) return;
     const now = performance.now();
-    for (const note of this.#ledger.overdue(this.#channels.values(), now, this.#uplink.srtt)) this.#uplink.note(note);
+    this.#reports.askOverdue(now);
     let stuck = false;
     for (const channel of this.#channels.values()) {
       if (!channel.inputStuck) continue;
@@ -464,7 +416,7 @@ export class ShBackend implements Backend {
   #stopTimers(): void {
     clearInterval(this.#ticker);
     clearInterval(this.#keepalive);
-    clearTimeout(this.#noteTimer);
+    this.#reports.stop();
     this.#ticker = undefined;
     this.#keepalive = undefined;
   }
