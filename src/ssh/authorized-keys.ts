@@ -68,31 +68,32 @@ export function parseAuthorizedKeys(content: string, source: string, passedOver:
  */
 export function authorizedLimits(keys: readonly AuthorizedKey[], blob: Buffer, holder: KeyHolder, now = Date.now()): KeyLimits | undefined {
   if (isCertificate(keyType(blob))) return certifiedLimits(keys, readCertificate(blob), holder, now);
-  return findKey(keys, blob, holder, now, false)?.limits;
+  return linesOf(keys, blob, holder, now, false)[0]?.limits;
 }
 
-/** As sshd's user_key_allowed: the line and the certificate must both allow it. */
-function certifiedLimits(keys: readonly AuthorizedKey[], certificate: Certificate, { user, address }: KeyHolder, now: number): KeyLimits | undefined {
+/** As sshd's user_key_allowed: a line of the authority and the certificate must both allow it. */
+function certifiedLimits(keys: readonly AuthorizedKey[], certificate: Certificate, holder: KeyHolder, now: number): KeyLimits | undefined {
   const { principals, validAfter, validBefore } = certificate;
-  const line = findKey(keys, certificate.authority, { user, address }, now, true);
-  if (line === undefined) return undefined;
-  const named = line.principals ?? [user];
+  const lines = linesOf(keys, certificate.authority, holder, now, true);
+  if (lines.length === 0) return undefined;
   const seconds = BigInt(Math.floor(now / 1000));
   if (seconds < validAfter || seconds >= validBefore) throw new Fault('DENIED', 'The certificate is not valid at this time.');
-  if (!principals.some((name) => named.includes(name))) throw new Fault('DENIED', 'The certificate is not made out to this user.');
-  if (!isUsable(certificate.limits, address, now)) throw new Fault('DENIED', 'The certificate is not for clients from here.');
-  const limits = bothLimits(line.limits, certificate.limits);
-  if (limits === undefined) throw new Fault('DENIED', 'The certificate and the line of its authority each force another command.');
-  return limits;
+  if (!isUsable(certificate.limits, holder.address, now)) throw new Fault('DENIED', 'The certificate is not for clients from here.');
+  const named = lines.filter((line) => principals.some((name) => (line.principals ?? [holder.user]).includes(name)));
+  if (named.length === 0) throw new Fault('DENIED', 'The certificate is not made out to this user.');
+  for (const line of named) {
+    const limits = bothLimits(line.limits, certificate.limits);
+    if (limits !== undefined) return limits;
+  }
+  throw new Fault('DENIED', 'The certificate and the line of its authority each force another command.');
 }
 
-function findKey(keys: readonly AuthorizedKey[], blob: Buffer, { address }: KeyHolder, now: number, isAuthority: boolean): AuthorizedKey | undefined {
-  let found: AuthorizedKey | undefined;
-  for (const key of keys) {
+/** The lines with this key, as what they are asked for, that hold now. */
+function linesOf(keys: readonly AuthorizedKey[], blob: Buffer, { address }: KeyHolder, now: number, isAuthority: boolean): AuthorizedKey[] {
+  return keys.filter((key) => {
     const isSame = key.isAuthority === isAuthority && key.blob.length === blob.length && timingSafeEqual(key.blob, blob);
-    if (isSame && isUsable(key.limits, address, now)) found ??= key;
-  }
-  return found;
+    return isSame && isUsable(key.limits, address, now);
+  });
 }
 
 /** undefined for a DSA key behind options. */

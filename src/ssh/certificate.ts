@@ -5,6 +5,7 @@
 import { Fault } from '../base/errors.js';
 import { SIGNATURE_ALGORITHMS } from './algorithms.js';
 import { NO_LIMITS, type KeyLimits } from './key-options.js';
+import { isSftpCommand } from './policy.js';
 import { checkPublicKey, keyType, verifySignature } from './public-key.js';
 import { pack, WireReader } from './wire.js';
 
@@ -121,8 +122,8 @@ function readOptions(bytes: Buffer): Map<string, string | undefined> {
 function limitsOf(restrictions: ReadonlyMap<string, string | undefined>, permissions: ReadonlyMap<string, string | undefined>): KeyLimits {
   for (const [name, value] of restrictions) {
     const isKnown = (name === 'verify-required' && value === undefined)
-      || (name === 'force-command' && value !== undefined && value !== '' && !value.includes('\0'))
-      || (name === 'source-address' && value !== undefined && /^[0-9a-f.:/, ]+$/i.test(value));
+      || (name === 'force-command' && value !== undefined && isUsableCommand(value))
+      || (name === 'source-address' && value !== undefined && /^[0-9a-f.:/,]+$/i.test(value));
     if (!isKnown) throw new Fault('PROTOCOL', `The certificate has the restriction ${JSON.stringify(name.slice(0, 60))}, which cannot be honoured here.`);
   }
   return {
@@ -134,6 +135,11 @@ function limitsOf(restrictions: ReadonlyMap<string, string | undefined>, permiss
     forwarding: permissions.has('permit-port-forwarding'),
     agentForwarding: permissions.has('permit-agent-forwarding'),
   };
+}
+
+/** internal-sftp's options are not ours, and without them it would allow more. */
+function isUsableCommand(command: string): boolean {
+  return command !== '' && !command.includes('\0') && isSftpCommand(command) !== 'with-options';
 }
 
 /** "ssh-rsa-cert-v01@openssh.com" is about "ssh-rsa"; a security key's own name has an address as well. */

@@ -44,10 +44,7 @@ export interface KeyOptions {
 export const NO_OPTIONS: KeyOptions = { limits: NO_LIMITS, isAuthority: false, principals: undefined };
 
 /** Options about things that are not there, or are granted anyway. */
-const WITHOUT_EFFECT = new Set(['user-rc', 'no-user-rc', 'x11-forwarding', 'no-x11-forwarding', 'no-touch-required']);
-
-/** Options that OpenSSH has and we cannot honour: refused by name. */
-const NOT_HONOURED = new Set(['tunnel']);
+const WITHOUT_EFFECT = new Set(['tunnel', 'user-rc', 'no-user-rc', 'x11-forwarding', 'no-x11-forwarding', 'no-touch-required']);
 
 /** What is no key is not quoted: it may be a password, in a file that was given for another. */
 export const NO_KEY = 'expected a key type such as ssh-ed25519: is it a file of public keys?';
@@ -60,29 +57,39 @@ export function parseKeyOptions(options: string, where: string): KeyOptions {
   const limits = { ...NO_LIMITS };
   let isAuthority = false;
   let principals: string[] | undefined;
+  /** As in sshd, what may be said once only makes its line worthless when it is said twice. */
+  const once = (before: string | readonly string[] | undefined, name: string): void => {
+    if (before !== undefined) throw new Fault('USAGE', `${where}: ${name} is given twice.`);
+  };
   const flags = new Map<string, (to: boolean) => void>([
     ['pty', (to) => { limits.pty = to; }],
     ['port-forwarding', (to) => { limits.forwarding = to; }],
     ['agent-forwarding', (to) => { limits.agentForwarding = to; }],
   ]);
   const values = new Map<string, (value: string) => void>([
-    ['command', (value) => { limits.command = forcedCommand(value, where); }],
+    ['command', (value) => {
+      once(limits.command, 'command');
+      limits.command = forcedCommand(value, where);
+    }],
     ['environment', (value) => {
       const variable = parseVariable(value);
       if (variable === undefined) throw new Fault('USAGE', `${where}: environment wants NAME=VALUE.`);
       environment.push(variable);
     }],
-    ['expiry-time', (value) => { limits.expiresAt = expiry(value, where); }],
+    ['expiry-time', (value) => { limits.expiresAt = Math.min(limits.expiresAt ?? Infinity, expiry(value, where)); }],
     ['from', (value) => {
-      if (limits.from !== undefined) throw new Fault('USAGE', `${where}: from is given twice: put the patterns into one list.`);
+      once(limits.from, 'from');
       limits.from = value;
     }],
-    ['principals', (value) => { principals = value.split(',').filter((name) => name !== ''); }],
+    ['principals', (value) => {
+      once(principals, 'principals');
+      principals = value.split(',').filter((name) => name !== '');
+    }],
     ['permitopen', (value) => { open.push(endpoint(value, 'open', where)); }],
     ['permitlisten', (value) => { listen.push(endpoint(value, 'listen', where)); }],
   ]);
   for (const option of options.match(/(?:[^",]|"(?:\\.|[^"\\])*")+/g) ?? []) {
-    const [written, value] = splitOption(option);
+    const [written, value] = splitOption(option, where);
     const name = written.toLowerCase();
     const flag = flags.get(name.replace(/^no-/, ''));
     const take = values.get(name);
@@ -92,7 +99,7 @@ export function parseKeyOptions(options: string, where: string): KeyOptions {
     else if (name === 'restrict') for (const set of flags.values()) set(false);
     else if (flag !== undefined) flag(!name.startsWith('no-'));
     else if (take !== undefined && value !== undefined) take(value);
-    else if (NOT_HONOURED.has(name) || take !== undefined) {
+    else if (take !== undefined) {
       throw new Fault('USAGE', `${where}: the option "${name}" is not supported here; it would not restrict anything. Remove the key or the option.`);
     } else throw new Fault('USAGE', `${where}: ${NO_KEY}`);
   }
@@ -145,12 +152,14 @@ export function limitedPolicy(policy: SshPolicy, limits: KeyLimits): SshPolicy {
   };
 }
 
-function splitOption(option: string): [name: string, value: string | undefined] {
+function splitOption(option: string, where: string): [name: string, value: string | undefined] {
   const at = option.indexOf('=');
   if (at < 0) return [option, undefined];
-  const quoted = /^"(.*)"$/s.exec(option.slice(at + 1))?.[1];
-  // In sshd a value stands in quotes, in which \" is a quote and every other \ is itself.
-  return [option.slice(0, at), (quoted ?? option.slice(at + 1)).replaceAll('\\"', '"')];
+  const value = /^"(.*)"$/s.exec(option.slice(at + 1))?.[1];
+  const name = option.slice(0, at);
+  if (value === undefined) throw new Fault('USAGE', `${where}: the value of an option stands in quotes.`);
+  // As in sshd, \" is a quote and every other \ is itself.
+  return [name, value.replaceAll('\\"', '"')];
 }
 
 function forcedCommand(value: string, where: string): string {

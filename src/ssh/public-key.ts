@@ -13,7 +13,7 @@ const CURVES: Readonly<Record<string, { jwk: string; bytes: number; hash: string
   nistp521: { jwk: 'P-521', bytes: 66, hash: 'sha512' },
 };
 
-/** sshd's RequiredRSASize and the largest it takes, in bits. */
+/** Stricter than sshd's RequiredRSASize (1024), and the largest that sshd takes, in bits. */
 const MIN_RSA_BITS = 2048;
 const MAX_RSA_BITS = 16384;
 /** FIDO, flags of the signature: the user touched the authenticator; and showed it a PIN or a finger. */

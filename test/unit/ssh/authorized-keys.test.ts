@@ -46,7 +46,6 @@ describe('a file of authorised keys', () => {
   });
 
   it.each([
-    ['tunnel', `tunnel="1" ${ED}`],
     ['command', `command ${ED}`],
   ])('is refused when an option would be ignored: %s', (option, line) => {
     expect(() => parseAuthorizedKeys(`\n${line}`, 'my-keys')).toThrow(new RegExp(`my-keys line 2: the option "${option}"`));
@@ -54,9 +53,9 @@ describe('a file of authorised keys', () => {
 
   it('lets in by its good lines when others cannot be used, which are told', () => {
     const told: string[] = [];
-    const content = [`ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAIEABTM= bad key`, ED, `tunnel="1" ${EC}`].join('\n');
+    const content = [`ssh-rsa AAAAB3NzaC1yc2EAAAABIwAAAIEABTM= bad key`, ED, `command ${EC}`].join('\n');
     expect(parseAuthorizedKeys(content, 'my-keys', (problem) => told.push(problem.message)).map(({ line }) => line)).toEqual([2]);
-    expect(told).toEqual([expect.stringMatching(/^my-keys line 1: the ssh-rsa key cannot be used/), expect.stringMatching(/^my-keys line 3: the option "tunnel"/)]);
+    expect(told).toEqual([expect.stringMatching(/^my-keys line 1: the ssh-rsa key cannot be used/), expect.stringMatching(/^my-keys line 3: the option "command"/)]);
   });
 
   it('tells of a key that is cut off as of a key, not of a client', () => {

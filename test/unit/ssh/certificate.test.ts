@@ -77,6 +77,7 @@ describe('a user certificate', () => {
     ['that has not begun', ['-n', 'root', '-V', '+1d:+2d'], 'not valid at this time'],
     ['for elsewhere', ['-n', 'root', '-O', 'source-address=10.0.0.0/8'], 'not for clients from here'],
     ['of a host', ['-n', 'root', '-h'], 'not for a user'],
+    ['that forces an SFTP server with options', ['-n', 'root', '-O', 'force-command=internal-sftp -R'], 'force-command'],
     ['that wants what nobody knows', ['-n', 'root', '-O', 'critical:new@example.com=x'], 'new@example.com'],
   ])('%s lets nobody in', (_what, options, reason) => {
     expect(() => authorizedLimits(authorities(), certify(options), ROOT)).toThrow(reason);
@@ -88,6 +89,12 @@ describe('a user certificate', () => {
 
   it('with another command than its authority’s line lets nobody in', () => {
     expect(() => authorizedLimits(authorities(',command="uptime"'), certify(['-n', 'root', '-O', 'force-command=date']), ROOT)).toThrow('another command');
+  });
+
+  it('is asked of each line of its authority', () => {
+    const keys = parseAuthorizedKeys(`cert-authority,principals="nobody" ${CA}\ncert-authority,command="uptime" ${CA}\ncert-authority,no-pty ${CA}`, 'keys');
+    expect(authorizedLimits(keys, certify(['-n', 'root']), ROOT)).toMatchObject({ command: 'uptime', pty: true });
+    expect(authorizedLimits(keys, certify(['-n', 'root', '-O', 'force-command=date']), ROOT)).toMatchObject({ command: 'date', pty: false });
   });
 
   it('of a stranger, or of a key that is no authority, lets nobody in', () => {
