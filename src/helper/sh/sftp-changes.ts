@@ -13,6 +13,11 @@ export interface OpenWish {
   mode: number | undefined;
 }
 
+/** Right of the owner to write, in a mode. */
+export const OWNER_WRITES = 0o200;
+/** Printed by open() where the file is to lose that right when it is closed. */
+export const KEPT_OPEN = '+';
+
 /** "Leave it as it is" for an owner, as chown(2) has it. */
 const NO_OWNER = 0xffffffff;
 
@@ -27,13 +32,16 @@ export class SftpChanges {
   }
 
   async remove(path: Buffer): Promise<void> {
-    const name = pathWord(path);
-    await this.#worker.run(shell`if [ -d ${name} ] && [ ! -L ${name} ]; then echo ': Is a directory'; false; else rm ${name}; fi`);
+    const name = pathWord(withoutSlash(path));
+    // With a slash behind it, it has to be a folder, which unlink(2) does not remove.
+    const other = withoutSlash(path).length < path.length ? shell`${mustExist(name, false)} && { echo ': Not a directory'; false; }` : shell`rm ${name}`;
+    await this.#worker.run(shell`if [ -d ${name} ] && [ ! -L ${name} ]; then echo ': Is a directory'; false; else ${other}; fi`);
   }
 
   async makeDirectory(path: Buffer, mode: number | undefined): Promise<void> {
     const name = pathWord(path);
-    const bits = mode === undefined ? shell`` : shell` && chmod ${octal(mode)} ${name}`;
+    // mkdir(2) takes no more of it.
+    const bits = mode === undefined ? shell`` : shell` && chmod ${octal(mode & 0o1777)} ${name}`;
     await this.#worker.run(shell`mkdir ${name}${bits}`);
   }
 
@@ -45,7 +53,7 @@ export class SftpChanges {
   async rename(from: Buffer, to: Buffer, replace: boolean): Promise<void> {
     const [source, target] = [pathWord(from), pathWord(to)];
     // mv copies from one file system to another, which rename(2) does not, and nobody could interrupt.
-    const parent = pathWord(Buffer.from(to.toString('latin1').replace(/\/+$/, '').replace(/[^/]+$/, '') || '.', 'latin1'));
+    const parent = pathWord(Buffer.from(withoutSlash(to).toString('latin1').replace(/[^/]+$/, '') || '.', 'latin1'));
     const device = this.#hasStat
       ? shell`if [ "$(stat -c %d ${source})" != "$(stat -L -c %d ${parent})" ]; then ls -d ${parent} >/dev/null && echo ': Invalid cross-device link'; false; fi && `
       : shell``;
@@ -54,7 +62,8 @@ export class SftpChanges {
     const move = replace
       ? shell`if [ ${source} -ef ${target} ] && [ ! -L ${source} ] && [ ! -L ${target} ]; then :; else if [ -d ${target} ]; then if [ -L ${target} ]; then if [ -d ${source} ] && [ ! -L ${source} ]; then echo ': Not a directory'; false; else rm ${target}; fi; elif [ -d ${source} ] && [ ! -L ${source} ]; then rmdir ${target}; else echo ': Is a directory'; false; fi; fi && mv -f ${source} ${target}; fi`
       : shell`${absent(target)} && mv -f ${source} ${target}`;
-    await this.#worker.run(shell`${mustExist(source, false)} && ${device}${move}`);
+    const folder = replace && withoutSlash(to).length < to.length ? shell`if [ ! -d ${source} ] || [ -L ${source} ]; then echo ': Not a directory'; false; fi && ` : shell``;
+    await this.#worker.run(shell`${mustExist(source, false)} && ${folder}${device}${move}`);
   }
 
   async symlink(target: Buffer, link: Buffer): Promise<void> {
@@ -93,10 +102,14 @@ export class SftpChanges {
     await this.#worker.run(shell`${mustExist(name, follow)} || exit; e=0; ${Buffer.concat(each)}[ $e = 0 ]`);
   }
 
-  /** Shell code that makes a file what open(2) would; changes nothing in one that is only opened. */
+  /**
+   * Shell code that makes a file what open(2) would; changes nothing in one that is only opened. A new one
+   * that its owner may not write but the opener will is made with that right, and KEPT_OPEN is printed.
+   */
   open(path: Buffer, wish: OpenWish): Buffer {
     const name = pathWord(path);
-    const mode = wish.mode === undefined ? shell`` : shell` && chmod ${octal(wish.mode)} ${name}`;
+    const isKept = wish.write && wish.mode !== undefined && (wish.mode & OWNER_WRITES) === 0;
+    const mode = wish.mode === undefined ? shell`` : isKept ? shell` && chmod ${octal(wish.mode | OWNER_WRITES)} ${name} && printf ${KEPT_OPEN}` : shell` && chmod ${octal(wish.mode)} ${name}`;
     const present = wish.truncate ? shell`printf '' >${name}` : wish.write ? shell`printf '' >>${name}` : wish.create ? shell`if [ -d ${name} ]; then echo ': Is a directory'; false; fi` : shell`:`;
     if (!wish.create) return shell`${mustExist(name, true)} && ${present}`;
     const create = shell`printf '' >${name}${mode}`;
@@ -118,6 +131,12 @@ export class SftpChanges {
   async sync(path: Buffer): Promise<void> {
     await this.#worker.run(shell`sync ${pathWord(path)}`);
   }
+}
+
+function withoutSlash(path: Buffer): Buffer {
+  let end = path.length;
+  while (end > 1 && path[end - 1] === 0x2f) end -= 1;
+  return path.subarray(0, end);
 }
 
 /** Block size of dd where what it writes need not begin at a multiple of one. */

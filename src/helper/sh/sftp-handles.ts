@@ -1,3 +1,4 @@
+import type { SftpChanges } from './sftp-changes.js';
 import type { Entry } from './sftp-paths.js';
 import type { ReadFile } from './sftp-reading.js';
 import { SftpError } from './sftp-errors.js';
@@ -18,7 +19,12 @@ export class SftpHandles {
   readonly #open = new Map<number, Handle>();
   /** Closed by the client, with bytes that are still on their way. */
   readonly #closing = new Set<FileHandle>();
+  readonly #changes: SftpChanges;
   #next = 0;
+
+  constructor(changes: SftpChanges) {
+    this.#changes = changes;
+  }
 
   /** Throws where there are too many already. */
   check(): void {
@@ -56,7 +62,7 @@ export class SftpHandles {
   async close(handle: Handle): Promise<void> {
     if (handle.kind !== 'file') return;
     try {
-      await handle.writer?.flush();
+      await handle.writer?.finish(this.#changes);
     } finally {
       this.#closing.delete(handle);
       release(handle);
@@ -85,8 +91,18 @@ export class SftpHandles {
     }
   }
 
-  /** Open files go on under their new name. */
+  /** Those that write to what has this name. */
+  writers(path: Buffer): WriteFile[] {
+    return this.#files().flatMap(({ file, writer }) => (writer !== undefined && file.path.equals(path) ? [writer] : []));
+  }
+
+  removed(path: Buffer): void {
+    for (const { file } of this.#files()) if (file.path.equals(path)) file.gone = true;
+  }
+
+  /** Open files go on under their new name; what had that name before has none any more. */
   renamed(from: Buffer, to: Buffer): void {
+    if (!from.equals(to)) this.removed(to);
     for (const { file } of this.#files()) {
       const below = file.path.subarray(from.length);
       if (file.path.subarray(0, from.length).equals(from) && (below.length === 0 || below[0] === SLASH)) file.path = Buffer.concat([to, below]);
@@ -97,7 +113,7 @@ export class SftpHandles {
   async finish(): Promise<void> {
     const files = this.#files();
     for (const { reader } of files) reader?.close();
-    await Promise.all(files.map(({ writer }) => writer?.flush().catch(() => undefined)));
+    await Promise.all(files.map(({ writer }) => writer?.finish(this.#changes).catch(() => undefined)));
   }
 
   release(): void {

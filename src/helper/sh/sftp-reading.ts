@@ -3,7 +3,7 @@ import { SftpError } from './sftp-errors.js';
 import { remember, Sequence } from './sftp-sequence.js';
 import { STATUS } from './sftp-wire.js';
 import { pathWord, shell, type RunScript, type SftpWorker } from './sftp-worker.js';
-import type { Named } from './sftp-writing.js';
+import { present, type Named } from './sftp-writing.js';
 
 /** First part of a file, fetched together with opening it; small files need nothing else. */
 export const FIRST_BYTES = 32 * 1024;
@@ -66,6 +66,7 @@ export class ReadFile {
   read(offset: number, length: number): Promise<Buffer> {
     const askedAt = performance.now();
     return this.#sequence.run(async () => {
+      present(this.#file);
       const bytes = await this.#read(offset, length, askedAt);
       this.#usedAt = performance.now();
       this.#next = offset + bytes.length;
@@ -84,13 +85,13 @@ export class ReadFile {
   }
 
   async #read(offset: number, length: number, askedAt: number): Promise<Buffer> {
-    const present = this.#stream;
-    if (present !== undefined && this.#serves(present, offset, askedAt)) {
-      const bytes = await this.#from(present, offset, length);
+    const stream = this.#stream;
+    if (stream !== undefined && this.#serves(stream, offset, askedAt)) {
+      const bytes = await this.#from(stream, offset, length);
       this.#next = offset + bytes.length;
       const left = length - bytes.length;
       // Some clients take a short answer for the end of the file.
-      return present.partial && left > 0 ? Buffer.concat([bytes, await this.#read(offset + bytes.length, left, askedAt)]) : bytes;
+      return stream.partial && left > 0 ? Buffer.concat([bytes, await this.#read(offset + bytes.length, left, askedAt)]) : bytes;
     }
     this.close();
     // A stream for somebody who reads now and then would fetch far more than is read.

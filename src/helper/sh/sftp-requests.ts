@@ -1,4 +1,4 @@
-import { SftpChanges } from './sftp-changes.js';
+import { KEPT_OPEN, OWNER_WRITES, SftpChanges } from './sftp-changes.js';
 import { SftpError, textOf } from './sftp-errors.js';
 import { HANDLE_LIMIT, SftpHandles, type Handle } from './sftp-handles.js';
 import { SftpPaths } from './sftp-paths.js';
@@ -6,7 +6,7 @@ import { FIRST_BYTES, ReadFile } from './sftp-reading.js';
 import { longName } from './sftp-stat.js';
 import { BadPacket, OPEN_FLAG, PacketReader, PacketWriter, REPLY, REQUEST, STATUS, type Attrs } from './sftp-wire.js';
 import { shell, type RunScript, type SftpWorker } from './sftp-worker.js';
-import { WriteFile, type Named } from './sftp-writing.js';
+import { present, WriteFile, type Named } from './sftp-writing.js';
 
 /** Most bytes of one read, and names of one directory answer. */
 const READ_LIMIT_BYTES = 64 * 1024;
@@ -48,7 +48,7 @@ export class SftpRequests {
   readonly #run: RunScript;
   readonly #worker: SftpWorker;
   readonly #blocks: boolean;
-  readonly handles = new SftpHandles();
+  readonly handles: SftpHandles;
   /** The last request that waits, or that others wait for. */
   #line: Promise<void> | undefined;
   readonly #paths: SftpPaths;
@@ -63,6 +63,7 @@ export class SftpRequests {
     this.#blocks = device.blocks;
     this.#paths = new SftpPaths(worker, device.stat);
     this.#changes = new SftpChanges(worker, device.stat);
+    this.handles = new SftpHandles(this.#changes);
   }
 
   /**
@@ -92,7 +93,7 @@ export class SftpRequests {
     const changes = this.#changes;
     switch (type) {
       case REQUEST.OPEN: {
-        const [path, flags, wanted] = [named(packet), packet.uint32(), packet.attrs()];
+        const [path, flags, wanted] = [named(packet.string()), packet.uint32(), packet.attrs()];
         return job(() => this.#open(id, path, flags, wanted.mode));
       }
       case REQUEST.CLOSE: {
@@ -122,12 +123,12 @@ export class SftpRequests {
       }
       case REQUEST.LSTAT:
       case REQUEST.STAT: {
-        const path = named(packet);
+        const path = named(packet.string());
         return job(async () => attrs(id, (await paths.stat(path, type === REQUEST.STAT)).attrs));
       }
       case REQUEST.FSTAT: {
         const { file } = this.handles.file(packet.string());
-        return job(async () => attrs(id, (await paths.stat(file.path, true)).attrs));
+        return job(async () => attrs(id, (await paths.stat(present(file), true)).attrs));
       }
       case REQUEST.SETSTAT: {
         const [path, wanted] = [packet.string(), packet.attrs()];
@@ -140,7 +141,7 @@ export class SftpRequests {
         return job(() => this.#setAttrs(id, file, wanted, true));
       }
       case REQUEST.OPENDIR: {
-        const path = named(packet);
+        const path = named(packet.string());
         return job(async () => {
           const entries = await paths.list(path);
           for (const { stat } of entries) this.#learn(stat.attrs, stat.user, stat.group);
@@ -152,9 +153,12 @@ export class SftpRequests {
         return own(() => Promise.resolve(readDirectory(id, handle)));
       }
       case REQUEST.REMOVE:
-        return this.#change(id, packet, (path) => changes.remove(path));
+        return this.#change(id, packet, async (path) => {
+          await changes.remove(path);
+          this.handles.removed(path);
+        });
       case REQUEST.MKDIR: {
-        const [path, wanted] = [named(packet), packet.attrs()];
+        const [path, wanted] = [named(packet.string()), packet.attrs()];
         return job(() => changes.makeDirectory(path, this.#masked(wanted.mode)).then(() => ok(id)));
       }
       case REQUEST.RMDIR:
@@ -166,12 +170,12 @@ export class SftpRequests {
       case REQUEST.RENAME:
         return this.#change2(id, packet, (from, to) => this.#rename(from, to, false));
       case REQUEST.READLINK: {
-        const path = named(packet);
+        const path = named(packet.string());
         return job(async () => name(id, await paths.readLink(path)));
       }
       case REQUEST.SYMLINK: {
         // OpenSSH's order, which every client sends to a server that looks like it: target first.
-        const [target, link] = [packet.string(), named(packet)];
+        const [target, link] = [packet.string(), named(packet.string())];
         return job(() => changes.symlink(target, link).then(() => ok(id)));
       }
       case REQUEST.EXTENDED:
@@ -192,7 +196,7 @@ export class SftpRequests {
         const { file, writer } = this.handles.file(packet.string(), STATUS.NO_SUCH_FILE);
         return job(async () => {
           await writer?.flush();
-          await this.#changes.sync(file.path);
+          await this.#changes.sync(present(file));
           return ok(id);
         });
       }
@@ -201,12 +205,12 @@ export class SftpRequests {
         return job(() => this.#setAttrs(id, { path }, wanted, false));
       }
       case 'statvfs@openssh.com': {
-        const path = named(packet);
+        const path = named(packet.string());
         return job(() => this.#fileSystem(id, path));
       }
       case 'fstatvfs@openssh.com': {
         const { file } = this.handles.file(packet.string());
-        return job(() => this.#fileSystem(id, file.path));
+        return job(() => this.#fileSystem(id, present(file)));
       }
       case 'limits@openssh.com':
         return own(() => Promise.resolve(new PacketWriter(REPLY.EXTENDED).uint32(id).uint64(PACKET_BYTES).uint64(READ_LIMIT_BYTES).uint64(READ_LIMIT_BYTES).uint64(HANDLE_LIMIT)));
@@ -234,19 +238,30 @@ export class SftpRequests {
   }
 
   #change(id: number, packet: PacketReader, change: (path: Buffer) => Promise<void>): Job {
-    const path = named(packet);
+    const path = named(packet.string());
     return job(() => change(path).then(() => ok(id)));
   }
 
   #change2(id: number, packet: PacketReader, change: (from: Buffer, to: Buffer) => Promise<void>): Job {
-    const [from, to] = [named(packet), named(packet)];
+    const [from, to] = [named(packet.string()), named(packet.string())];
     return job(() => change(from, to).then(() => ok(id)));
   }
 
   async #setAttrs(id: number, file: Named, wanted: Attrs, follow: boolean): Promise<PacketWriter> {
     this.handles.forget();
-    if (Object.keys(wanted).length > 0) await this.#changes.setAttrs(present(file.path), wanted, follow);
+    const path = named(present(file));
+    if (Object.keys(wanted).length > 0) await this.#changes.setAttrs(path, follow ? this.#whileOpen(path, wanted) : wanted, follow);
     return ok(id);
+  }
+
+  /** What is written goes on to be written, whatever mode the file is given meanwhile. */
+  #whileOpen(path: Buffer, wanted: Attrs): Attrs {
+    const { mode } = wanted;
+    const writers = this.handles.writers(path);
+    if (mode === undefined || writers.length === 0) return wanted;
+    const isKept = (mode & OWNER_WRITES) === 0;
+    for (const writer of writers) writer.closingMode = isKept ? mode : undefined;
+    return isKept ? { ...wanted, mode: mode | OWNER_WRITES } : wanted;
   }
 
   async #fileSystem(id: number, path: Buffer): Promise<PacketWriter> {
@@ -270,7 +285,9 @@ export class SftpRequests {
     // What is written meanwhile is not in what would be fetched now.
     const fetched = write ? 0 : FIRST_BYTES;
     if (read) steps.push(this.#paths.openForReading(path, Math.max(fetched, 1)));
-    const output = await this.#worker.run(steps.length === 1 ? (steps[0] as Buffer) : shell`{ ${steps[0] as Buffer}; } && { ${steps[1] as Buffer}; }`);
+    const answer = await this.#worker.run(steps.length === 1 ? (steps[0] as Buffer) : shell`{ ${steps[0] as Buffer}; } && { ${steps[1] as Buffer}; }`);
+    const isKept = answer.subarray(0, KEPT_OPEN.length).equals(Buffer.from(KEPT_OPEN));
+    const output = isKept ? answer.subarray(KEPT_OPEN.length) : answer;
     const file: Named = { path };
     let reader: ReadFile | undefined;
     if (read) {
@@ -280,6 +297,7 @@ export class SftpRequests {
       reader = new ReadFile(this.#run, this.#worker, file, { ...opened, special: type !== REGULAR && type !== FOLDER });
     }
     const writer = write ? new WriteFile(this.#run, this.#worker, file, has(OPEN_FLAG.APPEND), this.#blocks) : undefined;
+    if (writer !== undefined && isKept) writer.closingMode = mode;
     return opened(id, this.handles.add({ kind: 'file', file, reader, writer }));
   }
 
@@ -349,7 +367,7 @@ function keep(known: Map<number, string>, id: number, text: string): void {
 }
 
 /** A name that has to be there: to the system an empty one is none, and one may be too long. */
-function present(path: Buffer): Buffer {
+function named(path: Buffer): Buffer {
   if (path.length === 0) throw new SftpError(STATUS.NO_SUCH_FILE);
   return short(path);
 }
@@ -357,10 +375,6 @@ function present(path: Buffer): Buffer {
 function short(path: Buffer): Buffer {
   if (path.length >= PATH_BYTES) throw new SftpError(STATUS.BAD_MESSAGE);
   return path;
-}
-
-function named(packet: PacketReader): Buffer {
-  return present(packet.string());
 }
 
 /** An offset or size that the system's calls have room for. */

@@ -10,8 +10,11 @@ const PENDING_LIMIT = 256;
 /** Answers that the client has not taken before further ones wait, in bytes. */
 const UNSENT_LIMIT_BYTES = 2 * 1024 * 1024;
 
-/** Before every script: names that are no whole paths begin at the home, and complaints are in English. */
-const BEGIN = Buffer.from('export LC_ALL=C\ncd "$HOME" || cd /\n');
+/**
+ * Before every script: names that are no whole paths begin at the home, complaints are in English, and N is
+ * the line end within names.
+ */
+const BEGIN = Buffer.from("export LC_ALL=C\nN='\n'\ncd \"$HOME\" || cd /\n");
 
 /**
  * An SFTP version 3 server on this side of the link for devices without an sftp-server: every request
@@ -138,8 +141,12 @@ export class SftpServer implements Channel {
       this.#worker.end();
     });
     if (!this.#opened) {
-      this.#events.refused({ code: 'resource', message: fault?.message ?? 'The file worker on the device did not start.' });
-      return;
+      if (fault !== undefined) {
+        this.#events.refused({ code: 'resource', message: fault.message });
+        return;
+      }
+      // The client has gone before the worker was there.
+      this.#events.opened();
     }
     if (fault === undefined) {
       this.#events.outcome({ kind: 'status', status: 0 });

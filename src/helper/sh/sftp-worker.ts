@@ -29,7 +29,7 @@ export function pathWord(path: Buffer): Buffer {
   return word(path[0] === 0x2d ? Buffer.concat([Buffer.from('./'), path]) : path);
 }
 
-/** Any bytes as one word on one line: line ends travel in a variable that the worker has set. */
+/** Any bytes as one word on one line: line ends travel in a variable that is set before every script. */
 export function word(bytes: Buffer): Buffer {
   // A shell drops it, and another file would be meant.
   if (bytes.includes(0)) throw new BadPacket('A name holds a NUL.');
@@ -76,8 +76,9 @@ export class SftpWorker {
   #blocked = false;
 
   constructor(run: RunScript, ended: (fault: Fault | undefined) => void) {
-    const loop = 'while IFS= read -r l; do eval "$l"; printf "\\nTOKEN %s\\n" $?; done'.replace('TOKEN', this.#token);
-    const script = `N='\n'\numask\nprintf "\\n${this.#token} %s\\n" 0\n${loop}\nexit\n`;
+    // A line without our word is no request: should bytes of a file ever be read as lines, it ends here.
+    const loop = `while IFS= read -r l; do case $l in "${this.#token} "*) ;; *) exit 1 ;; esac; eval "\${l#* }"; printf "\\n${this.#token} %s\\n" $?; done`;
+    const script = `umask\nprintf "\\n${this.#token} %s\\n" 0\n${loop}\nexit\n`;
     this.#channel = run(Buffer.from(script), {
       opened: () => undefined,
       refused: (reason) => {
@@ -109,7 +110,7 @@ export class SftpWorker {
     if (this.#over !== undefined) throw this.#over;
     if (line.includes(0x0a)) throw new Fault('INTERNAL', 'A request to the file worker must be one line.');
     const answer = this.#expect();
-    this.#blocked = !this.#channel.write(Buffer.concat([line, Buffer.from('\n'), input ?? Buffer.alloc(0)]));
+    this.#blocked = !this.#channel.write(Buffer.concat([Buffer.from(`${this.#token} `), line, Buffer.from('\n'), input ?? Buffer.alloc(0)]));
     return await answer;
   }
 

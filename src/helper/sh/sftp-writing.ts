@@ -1,6 +1,6 @@
 import type { Fault } from '../../base/errors.js';
 import type { Channel } from '../../mux/device.js';
-import { writeAt } from './sftp-changes.js';
+import { writeAt, type SftpChanges } from './sftp-changes.js';
 import { SftpError } from './sftp-errors.js';
 import { remember, Sequence } from './sftp-sequence.js';
 import { STATUS } from './sftp-wire.js';
@@ -12,6 +12,14 @@ const COLLECT_BYTES = 24 * 1024;
 /** An open file. Its name changes when the client renames it. */
 export interface Named {
   path: Buffer;
+  /** The client removed or replaced it: the name is nobody's, or another file's. */
+  gone?: boolean;
+}
+
+/** Rejects what cannot be done to a file that has no name any more. */
+export function present(file: Named): Buffer {
+  if (file.gone === true) throw new SftpError(STATUS.FAILURE, 'The file was removed or replaced while it was open.');
+  return file.path;
 }
 
 interface Sink {
@@ -31,6 +39,8 @@ export class WriteFile {
   readonly #worker: SftpWorker;
   readonly #file: Named;
   readonly append: boolean;
+  /** Mode that takes the right to write away: the file gets it when it is closed, since it is written by name. */
+  closingMode: number | undefined;
   /** Whether the device's dd can read exactly so many bytes. */
   readonly #blocks: boolean;
   readonly #sequence = new Sequence();
@@ -67,6 +77,7 @@ export class WriteFile {
 
   #write(offset: number, bytes: Buffer): Promise<void> {
     return this.#sequence.run(async () => {
+      present(this.#file);
       if (this.#failed !== undefined) {
         this.#told = true;
         throw this.#failed;
@@ -98,6 +109,17 @@ export class WriteFile {
     });
   }
 
+  /** The same, and the file gets the mode that it is to have when nobody writes any more. */
+  async finish(changes: SftpChanges): Promise<void> {
+    try {
+      await this.flush();
+    } finally {
+      const mode = this.closingMode;
+      this.closingMode = undefined;
+      if (mode !== undefined && this.#file.gone !== true) await changes.setAttrs(this.#file.path, { mode }, true);
+    }
+  }
+
   /** Resolves when everything written is in the file or has failed; flush() will tell. */
   settle(): Promise<void> {
     return this.#sequence.run(() => this.#settle());
@@ -113,14 +135,10 @@ export class WriteFile {
       if (this.#blocks) {
         const [at, bytes] = [this.#collectedAt, this.#gather()];
         const name = pathWord(this.#file.path);
-        // Exactly these bytes are taken from the worker's input, whatever becomes of them.
-        const read = shell`dd bs=${bytes.length} count=1 iflag=fullblock`;
-        const line = this.append
-          ? shell`{ ${read} 2>/dev/null | cat >>${name}; } 2>&1`
-          : at === 0
-            ? shell`${read} conv=notrunc of=${name} 2>&1`
-            : shell`{ ${read} 2>/dev/null | { ${writeAt(name, at)}; }; } 2>&1`;
-        const answer = await this.#worker.ask(line, bytes);
+        // Exactly these bytes are taken from the worker's input, whatever becomes of them: dd reads before it
+        // writes, but opens what it writes to before it reads.
+        const write = this.append ? shell`cat >>${name}` : writeAt(name, at);
+        const answer = await this.#worker.ask(shell`{ dd bs=${bytes.length} count=1 iflag=fullblock 2>/dev/null | { ${write}; }; } 2>&1`, bytes);
         if (answer.status !== 0) this.#failed ??= SftpError.of(answer.output);
         return;
       }
