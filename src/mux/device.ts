@@ -23,7 +23,10 @@ export interface PtyRequest {
 }
 
 export type OpenRequest =
-  /** `command` undefined: the login shell. Defined: `$SHELL -c command`. */
+  /**
+   * `command` undefined: the login shell. Defined: `$SHELL -c command`. Names and values of `env` are bytes, a
+   * character for each (latin1): nobody says that they are text.
+   */
   | { kind: 'exec'; command: Buffer | undefined; pty: PtyRequest | undefined; env: Readonly<Record<string, string>> }
   /** An SFTP version 3 server: the device's own binary or the helper's. */
   | { kind: 'sftp' }

@@ -25,6 +25,9 @@ export interface SessionContext {
   refused(what: string, why: string): void;
 }
 
+/** What sshd says and does instead of commands and shells where internal-sftp is forced. */
+const SFTP_ONLY = Buffer.from('echo This service allows sftp connections only.; exit 1');
+
 export class Session implements ChannelHandler {
   readonly #context: SessionContext;
   #channel: SshChannel | undefined;
@@ -98,7 +101,7 @@ export class Session implements ChannelHandler {
     if (this.#started || this.#envCount >= limits.MAX_ENV) return false;
     if (name.length > limits.MAX_ENV_NAME_BYTES || value.length > limits.MAX_ENV_BYTES) return false;
     if (!acceptsEnv(this.#context.policy.acceptEnv, name) || value.includes(0)) return false;
-    this.#env[name] = value.toString('utf8');
+    this.#env[name] = value.toString('latin1');
     this.#envCount += 1;
     return true;
   }
@@ -135,14 +138,15 @@ export class Session implements ChannelHandler {
   #exec(command: Buffer | undefined): OpenRequest {
     const forced = this.#context.policy.command;
     if (forced === undefined) return { kind: 'exec', command, pty: this.#pty, env: this.#env };
-    if (isSftpCommand(forced) === 'plain') return { kind: 'sftp' };
-    const asked = command === undefined ? {} : { SSH_ORIGINAL_COMMAND: command.toString('utf8') };
+    if (isSftpCommand(forced) === 'plain') return { kind: 'exec', command: SFTP_ONLY, pty: this.#pty, env: this.#env };
+    const asked = command === undefined ? {} : { SSH_ORIGINAL_COMMAND: command.toString('latin1') };
     return { kind: 'exec', command: Buffer.from(forced), pty: this.#pty, env: { ...this.#env, ...asked } };
   }
 
   /** As in sshd, a forced command is run in the place of subsystems too. */
   #subsystem(name: string): OpenRequest {
-    return this.#context.policy.command === undefined ? { kind: 'sftp' } : this.#exec(Buffer.from(name));
+    const forced = this.#context.policy.command;
+    return forced === undefined || isSftpCommand(forced) === 'plain' ? { kind: 'sftp' } : this.#exec(Buffer.from(name));
   }
 
   /**
@@ -173,7 +177,8 @@ export class Session implements ChannelHandler {
   /** The environment's last entries; with agent forwarding the socket's path has to be waited for. */
   #complete(request: OpenRequest): OpenRequest | Promise<OpenRequest> {
     if (request.kind !== 'exec') return request;
-    const env: Record<string, string> = { ...request.env, ...this.#context.policy.setEnv, ...this.#context.connectionEnv };
+    const set = Object.entries(this.#context.policy.setEnv).map(([name, value]) => [name, Buffer.from(value).toString('latin1')]);
+    const env: Record<string, string> = { ...request.env, ...Object.fromEntries(set), ...this.#context.connectionEnv };
     const socket = this.#wantsAgent ? this.#context.agentSocket() : undefined;
     if (socket === undefined) return { ...request, env };
     return socket.then((path) => {

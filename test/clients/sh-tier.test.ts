@@ -7,7 +7,7 @@ import { compare, FULL, useLab } from '../support/compat-check.js';
 const lab = useLab({ tier: 'sh' });
 const short = (only: RegExp) => (FULL ? {} : { only });
 
-compare(lab, 'ssh', 'sh', short(/status|signal|apart|reader left|every byte|large binary|standard input|does not read|last line|background child|quotes|120 kB|twenty|environment|session that|terminal of its own|size changes|Ctrl-C|login shell/));
+compare(lab, 'ssh', 'sh', short(/status|signal|by its name|no more input|any bytes|apart|reader left|every byte|large binary|standard input|does not read|last line|background child|quotes|120 kB|twenty|environment|session that|terminal of its own|size changes|Ctrl-C|login shell/));
 compare(lab, 'tar', 'sh');
 compare(lab, 'scp -O', 'sh', { file: 'scp', env: { MODE: '-O' }, ...short(/and back|large|odd names|what is wrong|cut/) });
 compare(lab, 'scp', 'sh', { env: { MODE: '' }, ...short(/and back|large|odd names|what is wrong|cut/) });

@@ -76,7 +76,7 @@ def start_process(channel, o, user, program):
     when that is to run. OSError when the system has no room for it."""
     env = dict(user.env)
     for name, value in (o.get('env') or {}).items():
-        env[name.encode('utf-8', 'surrogateescape')] = value.split('\0')[0].encode('utf-8', 'surrogateescape')
+        env[text(name)] = text(value)
     shell = os.fsencode(user.shell)
     agent = channel.host.channels.get(o.get('agent'))
     if agent:

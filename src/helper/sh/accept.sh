@@ -30,7 +30,6 @@ Imode=s
 Ie=
 if [ $Ihow = socat ]; then
   Ifeed <&7 7>&- 9>&- >i &
-  If=$!
   socat -t 3600 FD:3,shut-down -,shut-close <i >o 3<&9 7>&- 9>&- 2>/dev/null &
   Ic=$!
 else

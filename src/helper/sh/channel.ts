@@ -300,7 +300,7 @@ function complaint(said: string): string | undefined {
 }
 
 function outcomeOf({ status, signal }: { status: number; signal: number }): Outcome {
-  const name = signal > 0 ? SIGNALS[signal] : undefined;
-  if (name === undefined) return { kind: 'status', status: status & 0xff };
-  return { kind: 'signal', signal: name, coreDumped: false, message: '' };
+  if (signal <= 0) return { kind: 'status', status: status & 0xff };
+  // What sshd says of signals that the RFC has no name for.
+  return { kind: 'signal', signal: SIGNALS[signal] ?? 'SIG@openssh.com', coreDumped: false, message: '' };
 }

@@ -12,7 +12,8 @@ Ifeed() {
     case $Il in
       'i '*) printf %b "${Il#i }" ;;
       'f '*) cat "i.${Il#f }" ;;
-      E) exit ;;
+      # A terminal stays open when there is no more to type: script would make it a Ctrl-D.
+      E) [ "$Imode" = t ] && continue; exit ;;
     esac || [ -z "$Iraw" ] || exit
     case $Il in 'f '*) : >"i.${Il#f }" ;; esac
     Ik=$((Ik+1))
@@ -71,7 +72,6 @@ Ireport() {
   Isig=
   [ "$1" -gt 128 ] && [ -s s ] && Isig=$(($1-128))
   wait $Io $Ie
-  Iend $If
   # Its group is empty as a rule; then the number may become somebody else's.
   [ -s C ] && read -r Ix <C && { kill -0 -"$Ix" || : >C; }
   Ino=0
@@ -85,6 +85,8 @@ Ireport() {
   until printf ':%s %s\n%s %s;' "$IT" "$Ix" "$Il" "$1" >x.0; do Iwait; done
   printf 's %s 99\n' "$In/x.0" 1<>../ev
   : >S
+  # The feeder, which may wait for ever, and this supervisor with it.
+  kill -KILL 0
 }
 Iready() {
   printf '%s\n' $$ >C
@@ -120,23 +122,24 @@ case $1 in
     [ -e dead ] && exit
     # Job messages of this shell ("Terminated") land here and tell a death by signal from a status.
     exec 2>s
-    Ifeed <&7 7>&- >i 2>/dev/null &
-    If=$!
-    exec 7>&-
-    Icollect o <o 8<>go 2>/dev/null &
+    Icollect o <o 7>&- 8<>go 2>/dev/null &
     Io=$!
     printf '%s\n' $Io >P
-    Icollect e <e 8<>ge 2>/dev/null &
+    Icollect e <e 7>&- 8<>ge 2>/dev/null &
     Ie=$!
     if [ $Imode = t ]; then
+      Ifeed <&7 7>&- >i 2>/dev/null &
+      exec 7>&-
       # script runs its command by $SHELL, whose start-up files are not for this.
       (Ish=${SHELL:-/bin/sh}; SHELL=/bin/sh; export Ish SHELL; exec script -q -f -c "exec sh '$ID/r' tty $In" /dev/null <i >o 2>e)
       Ist=$?
       : >s
       [ -s X ] && read -r Ist Ix <X && printf %s "$Ix" >s
     else
+      # A pipe without a name, as sshd's: a program that opens /dev/stdin anew would wait for a writer of i
+      # once all has been written. The feeder is no child of ours, else the pipeline would last as long as it.
       # Redirected inside, else the message would go to the command's own standard error.
-      (exec setsid sh "$ID/r" cmd $In <i >o 2>e)
+      { Ifeed <&7 7>&- 2>/dev/null & } | (exec setsid sh "$ID/r" cmd $In >o 2>e 7>&-)
       Ist=$?
     fi
     Ireport $Ist

@@ -12,7 +12,11 @@ export function quote(bytes: Buffer | string): Buffer {
 function exports(env: Readonly<Record<string, string>>): Buffer[] {
   return Object.entries(env)
     .filter(([name, value]) => VARIABLE.test(name) && !value.includes('\0'))
-    .map(([name, value]) => Buffer.concat([Buffer.from(`export ${name}=`), quote(value), Buffer.from('\n')]));
+    .map(([name, value]) => Buffer.concat([Buffer.from(`export ${name}=`), quote(Buffer.from(value, 'latin1')), Buffer.from('\n')]));
+}
+
+function named({ term }: PtyRequest): Buffer[] {
+  return term === '' ? [] : exports({ TERM: term });
 }
 
 function terminal(pty: PtyRequest): string {
@@ -32,10 +36,10 @@ function terminal(pty: PtyRequest): string {
  */
 export function execScript(request: Extract<OpenRequest, { kind: 'exec' }>): Buffer {
   const head = 'export SHELL="${SHELL:-/bin/sh}"\nunset SSH_TTY\n';
-  const term = request.pty === undefined ? 'unset TERM\n' : '';
+  const term = request.pty === undefined || request.pty.term === '' ? 'unset TERM\n' : '';
   const parts: Buffer[] = [Buffer.from(head + term), ...exports(request.env)];
   if (request.pty !== undefined) {
-    parts.push(...exports({ TERM: request.pty.term }), Buffer.from(terminal(request.pty)));
+    parts.push(...named(request.pty), Buffer.from(terminal(request.pty)));
   }
   if (request.command === undefined) parts.push(Buffer.from('Ilogin=login\nIflags=\n'));
   else {
@@ -47,10 +51,11 @@ export function execScript(request: Extract<OpenRequest, { kind: 'exec' }>): Buf
 }
 
 /** The same for a terminal that the device does not have: one output, and a shell that is told to ask. */
-export function cookedScript(request: Extract<OpenRequest, { kind: 'exec' }>, { term, size }: PtyRequest): Buffer {
+export function cookedScript(request: Extract<OpenRequest, { kind: 'exec' }>, pty: PtyRequest): Buffer {
+  const { size } = pty;
   const known: Record<string, string> = size.rows > 0 && size.cols > 0 ? { LINES: String(size.rows), COLUMNS: String(size.cols) } : {};
   const asks = request.command === undefined ? 'Iflags=-i\n' : '';
-  return Buffer.concat([execScript({ ...request, pty: undefined }), ...exports({ TERM: term, ...known }), Buffer.from(`${asks}exec 2>&1\n`)]);
+  return Buffer.concat([execScript({ ...request, pty: undefined }), ...named(pty), ...exports(known), Buffer.from(`${asks}exec 2>&1\n`)]);
 }
 
 /** A script that becomes the given program at once. */

@@ -25,6 +25,31 @@ ssh dev /etc/passwd; echo $?
 ssh dev "true; false"; echo $?
 ssh dev 'echo "unclosed'; echo $?
 
+### tells of deaths by signals that the RFC has no name for
+# prints: ^5 255\n7 255\n16 255\n31 255\n64 255
+for n in 5 7 16 31 64; do
+  ssh dev "kill -$n \$\$"
+  echo "$n $?"
+done
+
+### lets standard input be opened anew by its name, also behind its end
+# prints: ^0\ngot a\n5 -
+echo 'echo got $1' >script
+ssh dev 'sleep 0.3; cat /dev/stdin' </dev/null; echo $?
+ssh dev 'bash /dev/stdin a' <script
+echo line | ssh dev 'sleep 0.3; wc -c - </dev/stdin'
+echo line | ssh dev 'sleep 0.3; . /dev/stdin' 2>/dev/null; echo $?
+
+### leaves a terminal open when the client has no more input
+# prints: ^124\n124
+timeout 3 ssh -F $CFG -tt dev 'cat; echo ended' </dev/null; echo $?
+(echo abc; sleep 1) | timeout 3 ssh -F $CFG -tt dev 'cat; echo ended' >/dev/null; echo $?
+
+### carries variables of any bytes
+# prints: ^63 61 66 e9 0a
+LC_X=$(printf 'caf\351') ssh -o SendEnv=LC_X dev 'printenv LC_X' | od -An -tx1 | sed 's/^ //'
+ssh -o SetEnv=LC_Y=$'a\303\377\nb' dev 'printenv LC_Y' | od -An -tx1
+
 ### keeps stdout and stderr apart (stderr-data.sh)
 # prints: 3\nout\nE:err
 for n in "" -n; do

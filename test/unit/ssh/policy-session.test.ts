@@ -42,10 +42,18 @@ describe('a forced command', () => {
     expect(requests()[0]).not.toHaveProperty('env.SSH_ORIGINAL_COMMAND');
   });
 
-  it('internal-sftp is the SFTP server, whatever is asked for', async () => {
-    await run(await client({ command: 'internal-sftp' }), 'rm -rf /');
-    expect(requests()).toEqual([{ kind: 'sftp' }]);
+  it('internal-sftp is the SFTP server for who asks for that, and refuses all else with sshd’s words', async () => {
+    const connected = await client({ command: 'internal-sftp' });
+    await run(connected, 'rm -rf /');
+    await new Promise((resolve) => connected.subsys('sftp', (_error, channel) => channel.resume().on('close', resolve)));
+    expect(requests()).toMatchObject([{ kind: 'exec', command: Buffer.from('echo This service allows sftp connections only.; exit 1') }, { kind: 'sftp' }]);
   });
+});
+
+it('variables are bytes, and so is the command that a forced one is told of', async () => {
+  const connected = await client({ command: 'date', setEnv: { A: 'ö' } });
+  await run(connected, Buffer.from([0x65, 0xff]).toString('latin1'));
+  expect(requests()).toMatchObject([{ env: { A: Buffer.from('ö').toString('latin1') } }]);
 });
 
 it('the operator’s variables are stronger than the client’s', async () => {
