@@ -22,17 +22,20 @@ export class Channels {
   readonly #policy: SshPolicy;
   readonly #session: SessionContext;
   readonly #log: Log;
+  readonly #earlier: () => Promise<void> | undefined;
   readonly #table = new Map<number, SshChannel>();
   readonly #turns: TurnQueue;
   #nextId = 0;
   #noMoreSessions = false;
 
-  constructor(options: { port: ChannelsPort; device: DeferredDevice; policy: SshPolicy; session: SessionContext; log: Log }) {
+  /** `earlier`: resolves when the requests that came before now have been answered; undefined when they have been. */
+  constructor(options: { port: ChannelsPort; device: DeferredDevice; policy: SshPolicy; session: SessionContext; log: Log; earlier(): Promise<void> | undefined }) {
     this.#port = options.port;
     this.#device = options.device;
     this.#policy = options.policy;
     this.#session = options.session;
     this.#log = options.log;
+    this.#earlier = () => options.earlier();
     this.#turns = new TurnQueue(() => options.port.canSend());
   }
 
@@ -148,7 +151,12 @@ export class Channels {
     // Window 0 until a program is started, as in sshd: nothing is buffered for nobody.
     const channel = this.#create(remote, 0, session);
     session.bind(channel);
-    this.#port.send(message.channelConfirm(remote.id, channel.localId, 0, limits.CHANNEL_PACKET));
+    const confirm = (): void => this.#port.send(message.channelConfirm(remote.id, channel.localId, 0, limits.CHANNEL_PACKET));
+    // sshd answers one after the other: a program may count on the -R before it, and does not run if that
+    // fails and the client gives up (ExitOnForwardFailure).
+    const earlier = this.#earlier();
+    if (earlier === undefined) confirm();
+    else void earlier.then(confirm);
   }
 
   #openDirect(remote: OutboxRemote, allowed: SshPolicy['forwardTcp'], request: OpenRequest): void {

@@ -133,6 +133,7 @@ export class Connection {
     });
     const channels = new Channels({
       port: this.#transport, device, policy, log: this.#log,
+      earlier: () => requests.answered(),
       session: {
         device, policy, refused,
         connectionEnv: this.#env,
@@ -142,7 +143,7 @@ export class Connection {
       },
     });
     const { core, allHostKeys: keys } = this.#options;
-    const requests = new GlobalRequests({
+    const requests: GlobalRequests = new GlobalRequests({
       send: (payload) => this.#transport.send(payload),
       forwards,
       noMoreSessions: () => channels.noMoreSessions(),

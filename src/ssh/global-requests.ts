@@ -9,6 +9,13 @@ import { pack, type WireReader } from './wire.js';
 /** `body` is what the answer says beyond yes. */
 type Answer = { granted: boolean; body?: Buffer };
 
+/** A request in its turn. */
+interface Place {
+  answer: Answer | undefined;
+  /** Told once the answer is on its way. */
+  answered: (() => void)[];
+}
+
 const YES: Answer = { granted: true };
 const NO: Answer = { granted: false };
 
@@ -17,7 +24,7 @@ export class GlobalRequests {
   readonly #forwards: RemoteForwards;
   readonly #noMoreSessions: () => void;
   readonly #proveHostKeys: (body: WireReader) => Buffer | undefined;
-  readonly #waiting: { answer: Answer | undefined }[] = [];
+  readonly #waiting: Place[] = [];
   #open = 0;
 
   constructor(options: { send(payload: Buffer): void; forwards: RemoteForwards; noMoreSessions(): void; proveHostKeys(body: WireReader): Buffer | undefined }) {
@@ -44,7 +51,7 @@ export class GlobalRequests {
       return;
     }
     if (this.#waiting.length >= MAX_WAITING_REQUESTS) throw new Fault('PROTOCOL', 'The SSH client has too many unanswered requests.');
-    const place: { answer: Answer | undefined } = { answer: answer instanceof Promise ? undefined : answer };
+    const place: Place = { answer: answer instanceof Promise ? undefined : answer, answered: [] };
     this.#waiting.push(place);
     if (answer instanceof Promise) {
       void answer.then((value) => {
@@ -53,6 +60,12 @@ export class GlobalRequests {
         this.#flush();
       });
     }
+  }
+
+  /** Resolves when all that came until now has been answered; undefined when it has been. */
+  answered(): Promise<void> | undefined {
+    const last = this.#waiting.at(-1);
+    return last === undefined ? undefined : new Promise((resolve) => last.answered.push(resolve));
   }
 
   #answer(name: string, body: WireReader): Answer | Promise<Answer> {
@@ -87,6 +100,7 @@ export class GlobalRequests {
     for (let first = this.#waiting[0]; first?.answer !== undefined; first = this.#waiting[0]) {
       this.#waiting.shift();
       this.#reply(first.answer);
+      for (const tell of first.answered) tell();
     }
   }
 

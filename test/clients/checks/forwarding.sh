@@ -185,6 +185,12 @@ ssh -N -R 80:127.0.0.1:1 -o ExitOnForwardFailure=yes dev 2>>tmp-e; echo $?
 ssh -R $SERVER:127.0.0.1:1 dev 'echo goes on' 2>>tmp-e; echo $?
 sed "s/\r//; s/$SERVER/N/" tmp-e
 
+### runs nothing when a -R before it fails, and has it listen when it runs (ExitOnForwardFailure)
+# prints: ^255\nfailed\nran\n0
+ssh -o ExitOnForwardFailure=yes -R 80:127.0.0.1:1 dev 'echo ran; sleep 1' 2>tmp-e; echo $?
+grep -q 'remote port forwarding failed' tmp-e && echo failed
+ssh -o ExitOnForwardFailure=yes -R $L1:127.0.0.1:$PORT dev "exec 3<>/dev/tcp/127.0.0.1/$L1 && echo ran"; echo $?
+
 ### forwards Unix sockets both ways, to and from TCP
 # prints: ^small
 server

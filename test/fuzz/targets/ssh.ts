@@ -146,9 +146,10 @@ export const channels: Target = {
     const forwards = new RemoteForwards({ device: deferred, policy: DEFAULT_POLICY, refused, openChannel: (type, rest, handler) => all.openToClient(type, rest, handler) });
     const all = new Channels({
       port, device: deferred, policy: DEFAULT_POLICY, log: silentLog(),
+      earlier: () => requests.answered(),
       session: { device: deferred, policy: DEFAULT_POLICY, refused, connectionEnv: {}, requestAgent: () => forwards.requestAgent(), agentSocket: () => forwards.agentSocket(), started: () => undefined },
     });
-    const requests = new GlobalRequests({ send: () => { packetsSent += 1; }, forwards, noMoreSessions: () => all.noMoreSessions(), proveHostKeys: () => undefined });
+    const requests: GlobalRequests = new GlobalRequests({ send: () => { packetsSent += 1; }, forwards, noMoreSessions: () => all.noMoreSessions(), proveHostKeys: () => undefined });
     const list = packets(input);
     for (const packet of list) {
       const type = packet[0] ?? 0;

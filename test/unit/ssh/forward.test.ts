@@ -65,6 +65,28 @@ describe('direct-tcpip', () => {
 });
 
 describe('tcpip-forward', () => {
+  it('is answered before a session that is asked for behind it is there', async () => {
+    const client = await harness.connect();
+    const { listeners, channels } = harness.gateway.device;
+    const told: string[] = [];
+    client.forwardIn('', 2222, (error) => { told.push(error === undefined ? 'listening' : 'refused'); });
+    const session = new Promise((resolve) => client.exec('x', (_error, channel) => {
+      told.push('session');
+      channel.resume().on('close', resolve);
+    }));
+    await until(() => listeners.length === 1, 'the device listens');
+    await new Promise((resolve) => setTimeout(resolve, 50));
+    expect([told, channels.length]).toEqual([[], 0]);
+    listeners[0]?.events.listening({ port: 2222 });
+    await until(() => channels.length === 1, 'the program to start');
+    expect(told).toEqual(['listening', 'session']);
+    channels[0]?.events.opened();
+    channels[0]?.events.outcome({ kind: 'status', status: 0 });
+    channels[0]?.events.eof();
+    channels[0]?.events.closed(undefined);
+    await session;
+  });
+
   it('tells the port the device chose, and opens a channel for each connection', async () => {
     const client = await harness.connect();
     const answer = forwardIn(client, '', 0);
