@@ -42,7 +42,7 @@ test('a file that becomes unusable lets nobody in until it is put right', async 
   const one = line('one');
   await writeFile(file, one);
   const keys = await followAuthorizedKeys(file, log);
-  await writeFile(file, `cert-authority ${one}`);
+  await writeFile(file, `no-such-option ${one}`);
   expect(await keys()).toEqual([]);
   await writeFile(file, one);
   expect(comments(await keys())).toEqual(['one']);
