@@ -7,9 +7,9 @@ import { ShBackend } from '../helper/sh/backend.js';
 import { Login } from '../login/login.js';
 import type { Backend } from '../mux/backend.js';
 import type { Tier } from '../mux/device.js';
-import { authorizedLimits, type AuthorizedKey } from '../ssh/authorized-keys.js';
+import { authorize, type Authorization, type AuthorizedKey } from '../ssh/authorized-keys.js';
 import type { ClientInfo, Credential, Gateway, KeyGrant, Lease } from '../ssh/gateway.js';
-import type { KeyLimits } from '../ssh/key-options.js';
+import { fingerprint } from '../ssh/public-key.js';
 import type { Tunnel } from '../tunnel/tunnel.js';
 import { DeviceSession, type TierChoice } from './session.js';
 
@@ -76,22 +76,27 @@ export class BridgeGateway implements Gateway {
   }
 
   async authorizesKey(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<boolean> {
-    return (await this.#limits(user, key, client)) !== undefined;
+    return (await this.#authorization(user, key, client)) !== undefined;
   }
 
   async grantForKey(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<KeyGrant | undefined> {
-    const limits = await this.#limits(user, key, client);
+    const authorization = await this.#authorization(user, key, client);
     const { keyLogin } = this.#options;
-    if (keyLogin === undefined || limits === undefined) return undefined;
+    if (keyLogin === undefined || authorization === undefined) return undefined;
+    const { limits, certificate } = authorization;
+    if (certificate !== undefined) {
+      const { id, serial, authority } = certificate;
+      this.#log.info({ user, id, serial: String(serial), authority: fingerprint(authority) }, 'accepted a certificate');
+    }
     return { credential: { user, password: await keyLogin.password() }, limits };
   }
 
-  async #limits(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<KeyLimits | undefined> {
+  async #authorization(user: string, key: { blob: Buffer }, client: ClientInfo): Promise<Authorization | undefined> {
     const { keyLogin } = this.#options;
     if (keyLogin === undefined || (keyLogin.user !== undefined && keyLogin.user !== user)) return undefined;
     const keys = await keyLogin.keys();
     try {
-      return authorizedLimits(keys, key.blob, { user, address: client.address });
+      return authorize(keys, key.blob, { user, address: client.address });
     } catch (thrown) {
       this.#log.info({ user, reason: toFault(thrown).message }, 'refused a certificate');
       return undefined;

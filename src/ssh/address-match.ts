@@ -20,7 +20,7 @@ export function matchesAddress(list: string, address: string): boolean {
 /** undefined: it is no network. */
 function matchesOne(pattern: string, address: string): boolean | undefined {
   const [network = '', length] = pattern.split('/');
-  if (length === undefined) return matches(pattern, address);
+  if (length === undefined) return isIP(pattern) > 0 && isIP(pattern) === isIP(address) ? addressBits(pattern) === addressBits(address) : matches(pattern, address);
   if (isIP(network) === 0) return false;
   const bits = addressBits(network);
   const prefix = bits.slice(0, Number(length));

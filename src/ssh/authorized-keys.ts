@@ -62,20 +62,29 @@ export function parseAuthorizedKeys(content: string, source: string, passedOver:
   return keys;
 }
 
+/** What stands behind a key that may log in. */
+export interface Authorization {
+  limits: KeyLimits;
+  certificate?: Certificate;
+}
+
 /**
  * What the key, or certificate, in `blob` may be used for now; undefined when it may not at all. Throws a
  * Fault that says what is wrong with a certificate of an authority of ours. Compares in constant time.
  */
-export function authorizedLimits(keys: readonly AuthorizedKey[], blob: Buffer, holder: KeyHolder, now = Date.now()): KeyLimits | undefined {
-  if (isCertificate(keyType(blob))) return certifiedLimits(keys, readCertificate(blob), holder, now);
-  return linesOf(keys, blob, holder, now, false)[0]?.limits;
+export function authorize(keys: readonly AuthorizedKey[], blob: Buffer, holder: KeyHolder, now = Date.now()): Authorization | undefined {
+  if (!isCertificate(keyType(blob))) {
+    const [line] = linesOf(keys, blob, holder, now, false);
+    return line === undefined ? undefined : { limits: line.limits };
+  }
+  const certificate = readCertificate(blob, (authority) => linesOf(keys, authority, holder, now, true).length > 0);
+  return certificate === undefined ? undefined : { certificate, limits: certifiedLimits(keys, certificate, holder, now) };
 }
 
 /** As sshd's user_key_allowed: a line of the authority and the certificate must both allow it. */
-function certifiedLimits(keys: readonly AuthorizedKey[], certificate: Certificate, holder: KeyHolder, now: number): KeyLimits | undefined {
+function certifiedLimits(keys: readonly AuthorizedKey[], certificate: Certificate, holder: KeyHolder, now: number): KeyLimits {
   const { principals, validAfter, validBefore } = certificate;
   const lines = linesOf(keys, certificate.authority, holder, now, true);
-  if (lines.length === 0) return undefined;
   const seconds = BigInt(Math.floor(now / 1000));
   if (seconds < validAfter || seconds >= validBefore) throw new Fault('DENIED', 'The certificate is not valid at this time.');
   if (!isUsable(certificate.limits, holder.address, now)) throw new Fault('DENIED', 'The certificate is not for clients from here.');
@@ -136,7 +145,7 @@ function optionsEnd(text: string, where: string): number {
   let quoted = false;
   for (let at = 0; at < text.length; at += 1) {
     const char = text[at];
-    if (char === '\\' && quoted) at += 1;
+    if (char === '\\' && quoted && text[at + 1] === '"') at += 1;
     else if (char === '"') quoted = !quoted;
     else if (!quoted && (char === ' ' || char === '\t')) return at;
   }

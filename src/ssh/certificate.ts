@@ -14,8 +14,9 @@ export interface Certificate {
   key: Buffer;
   /** The authority's key in its wire form. */
   authority: Buffer;
-  /** For people and logs. */
+  /** For logs: what the authority calls it. */
   id: string;
+  serial: bigint;
   /** User names that it is good for; none is for nobody. */
   principals: readonly string[];
   /** Seconds since 1970: from, and until before. */
@@ -59,31 +60,39 @@ export function signingKey(algorithm: string, blob: Buffer): { algorithm: string
   if (type === undefined) return undefined;
   if (!isCertificate(algorithm)) return keyType(blob) === type ? { algorithm, blob } : undefined;
   if (!isCertificate(keyType(blob)) || withoutSuffix(keyType(blob)) !== type) return undefined;
-  return { algorithm: plain, blob: readKey(blob, type).key };
+  try {
+    return { algorithm: plain, blob: readKey(blob, type).key };
+  } catch {
+    return undefined;
+  }
 }
 
-/** Reads a certificate and checks its authority's signature. Throws a Fault that says why it is worth nothing. */
-export function readCertificate(blob: Buffer): Certificate {
+/**
+ * Reads a certificate and verifies its authority's signature; undefined when `isKnown` does not know the
+ * authority. Throws a Fault that says why it is worth nothing.
+ */
+export function readCertificate(blob: Buffer, isKnown: (authority: Buffer) => boolean): Certificate | undefined {
   const { reader, key } = readKey(blob, withoutSuffix(keyType(blob)));
-  checkPublicKey(key);
-  reader.uint64('serial number');
+  const serial = reader.uint64('serial number');
   const kind = reader.uint32('kind');
   if (kind !== FOR_A_USER) throw new Fault('PROTOCOL', 'The certificate is not for a user.');
   const id = reader.latin1('id');
   const principals = readPrincipals(reader.bytes('principals'));
   const validAfter = reader.uint64('beginning');
   const validBefore = reader.uint64('end');
-  const restrictions = readOptions(reader.bytes('critical options'));
-  const permissions = readOptions(reader.bytes('extensions'));
+  const restrictions = readOptions(reader.bytes('critical options'), optionText);
+  const permissions = readOptions(reader.bytes('extensions'), () => undefined);
   reader.bytes('reserved field');
   const authority = reader.bytes('authority');
   const signed = blob.subarray(0, blob.length - reader.left);
   const signature = reader.bytes('signature');
   if (reader.left !== 0) throw new Fault('PROTOCOL', 'The certificate has bytes after its end.');
+  if (!isKnown(authority)) return undefined;
+  checkPublicKey(key);
   const algorithm = new WireReader(signature, 0, THE_CERTIFICATE).latin1('signature algorithm');
   // An authority that signs by SHA-1, or is a certificate itself, is no authority.
   if (!verifySignature(algorithm, authority, signature, signed)) throw new Fault('PROTOCOL', 'The certificate is not signed by its authority.');
-  return { key, authority, id, principals, validAfter, validBefore, limits: limitsOf(restrictions, permissions) };
+  return { key, authority, id, serial, principals, validAfter, validBefore, limits: limitsOf(restrictions, permissions) };
 }
 
 /** The fields behind a certificate's nonce that are its key, and the reader behind them. */
@@ -106,16 +115,25 @@ function readPrincipals(bytes: Buffer): string[] {
   return principals;
 }
 
-/** Name to value; undefined for an option that has none. */
-function readOptions(bytes: Buffer): Map<string, string | undefined> {
+/** Name to value; undefined for an option that has none. Of two of one name nobody knows which is meant. */
+function readOptions(bytes: Buffer, valueOf: (data: Buffer) => string | undefined): Map<string, string | undefined> {
   const reader = new WireReader(bytes, 0, THE_CERTIFICATE);
   const options = new Map<string, string | undefined>();
   while (reader.left > 0) {
     const name = reader.latin1('option');
     const data = reader.bytes('value');
-    options.set(name, data.length === 0 ? undefined : new WireReader(data, 0, THE_CERTIFICATE).bytes('value').toString('utf8'));
+    if (options.has(name)) throw new Fault('PROTOCOL', `The certificate has the option ${JSON.stringify(name.slice(0, 60))} twice.`);
+    options.set(name, valueOf(data));
   }
   return options;
+}
+
+function optionText(data: Buffer): string | undefined {
+  if (data.length === 0) return undefined;
+  const reader = new WireReader(data, 0, THE_CERTIFICATE);
+  const text = reader.bytes('value').toString('utf8');
+  if (reader.left !== 0) throw new Fault('PROTOCOL', 'The certificate has bytes behind the value of an option.');
+  return text;
 }
 
 /** Nothing is allowed that is not written; a restriction that cannot be honoured makes it worthless. */

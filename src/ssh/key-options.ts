@@ -44,7 +44,7 @@ export interface KeyOptions {
 export const NO_OPTIONS: KeyOptions = { limits: NO_LIMITS, isAuthority: false, principals: undefined };
 
 /** Options about things that are not there, or are granted anyway. */
-const WITHOUT_EFFECT = new Set(['tunnel', 'user-rc', 'no-user-rc', 'x11-forwarding', 'no-x11-forwarding', 'no-touch-required']);
+const WITHOUT_EFFECT = new Set(['tunnel', 'user-rc', 'no-user-rc', 'x11-forwarding', 'no-x11-forwarding', 'touch-required', 'no-touch-required']);
 
 /** What is no key is not quoted: it may be a password, in a file that was given for another. */
 export const NO_KEY = 'expected a key type such as ssh-ed25519: is it a file of public keys?';
@@ -88,14 +88,15 @@ export function parseKeyOptions(options: string, where: string): KeyOptions {
     ['permitopen', (value) => { open.push(endpoint(value, 'open', where)); }],
     ['permitlisten', (value) => { listen.push(endpoint(value, 'listen', where)); }],
   ]);
-  for (const option of options.match(/(?:[^",]|"(?:\\.|[^"\\])*")+/g) ?? []) {
+  for (const option of options.match(/(?:[^",]|"(?:\\"|[^"\\]|\\(?!"))*")+/g) ?? []) {
     const [written, value] = splitOption(option, where);
     const name = written.toLowerCase();
     const flag = flags.get(name.replace(/^no-/, ''));
     const take = values.get(name);
     if (WITHOUT_EFFECT.has(name)) continue;
+    if (value !== undefined && take === undefined) throw new Fault('USAGE', `${where}: ${NO_KEY}`);
     if (name === 'cert-authority') isAuthority = true;
-    else if (name === 'verify-required') limits.verifyRequired = true;
+    else if (/^(no-)?verify-required$/.test(name)) limits.verifyRequired = name === 'verify-required';
     else if (name === 'restrict') for (const set of flags.values()) set(false);
     else if (flag !== undefined) flag(!name.startsWith('no-'));
     else if (take !== undefined && value !== undefined) take(value);

@@ -25,8 +25,8 @@ export interface SessionContext {
   refused(what: string, why: string): void;
 }
 
-/** What sshd says and does instead of commands and shells where internal-sftp is forced. */
-const SFTP_ONLY = Buffer.from('echo This service allows sftp connections only.; exit 1');
+/** What sshd itself says instead of commands and shells where internal-sftp is forced; it ends with status 1. */
+const SFTP_ONLY = 'This service allows sftp connections only.';
 
 export class Session implements ChannelHandler {
   readonly #context: SessionContext;
@@ -55,6 +55,8 @@ export class Session implements ChannelHandler {
       case 'exec': {
         // Bytes, not text: file names in a command need not be UTF-8.
         const command = Buffer.from(body.bytes('command'));
+        // No program can be given one.
+        if (command.includes(0)) return false;
         return this.#start(this.#exec(command), 'exec');
       }
       case 'subsystem': {
@@ -134,17 +136,17 @@ export class Session implements ChannelHandler {
     return true;
   }
 
-  /** A shell or a command, or what the operator wants run instead of either. */
-  #exec(command: Buffer | undefined): OpenRequest {
+  /** A shell or a command, or what the operator wants run instead of either; undefined: only SFTP is served. */
+  #exec(command: Buffer | undefined): OpenRequest | undefined {
     const forced = this.#context.policy.command;
     if (forced === undefined) return { kind: 'exec', command, pty: this.#pty, env: this.#env };
-    if (isSftpCommand(forced) === 'plain') return { kind: 'exec', command: SFTP_ONLY, pty: this.#pty, env: this.#env };
+    if (isSftpCommand(forced) === 'plain') return undefined;
     const asked = command === undefined ? {} : { SSH_ORIGINAL_COMMAND: command.toString('latin1') };
     return { kind: 'exec', command: Buffer.from(forced), pty: this.#pty, env: { ...this.#env, ...asked } };
   }
 
   /** As in sshd, a forced command is run in the place of subsystems too. */
-  #subsystem(name: string): OpenRequest {
+  #subsystem(name: string): OpenRequest | undefined {
     const forced = this.#context.policy.command;
     return forced === undefined || isSftpCommand(forced) === 'plain' ? { kind: 'sftp' } : this.#exec(Buffer.from(name));
   }
@@ -153,7 +155,7 @@ export class Session implements ChannelHandler {
    * Granted at once: the client need not wait for the device. If the device then refuses, the reason
    * goes to stderr and the channel closes without an exit status, which clients report as 255.
    */
-  #start(request: OpenRequest, what: string): false | (() => void) {
+  #start(request: OpenRequest | undefined, what: string): false | (() => void) {
     const channel = this.#channel;
     if (this.#started || channel === undefined) return false;
     this.#started = true;
@@ -169,6 +171,14 @@ export class Session implements ChannelHandler {
     this.#pipe = pipe;
     this.#context.started(what);
     return () => {
+      if (request === undefined) {
+        this.#context.refused(what, SFTP_ONLY);
+        channel.out.write('out', Buffer.from(`${SFTP_ONLY}${this.#lineEnd}`));
+        channel.out.outcome({ kind: 'status', status: 1 });
+        channel.out.eof();
+        channel.out.close();
+        return;
+      }
       pipe.attach(this.#context.device.open(this.#complete(request), pipe.events));
       channel.grant(limits.CHANNEL_WINDOW);
     };
@@ -194,7 +204,11 @@ export class Session implements ChannelHandler {
   }
 
   /** In a terminal the client's tty is raw: a line feed alone would not return to the margin. */
+  get #lineEnd(): string {
+    return this.#pty === undefined ? '\n' : '\r\n';
+  }
+
   #complain(sentence: string): void {
-    this.#channel?.out.note(`iotda-ssh: ${sentence}${this.#pty === undefined ? '\n' : '\r\n'}`);
+    this.#channel?.out.note(`iotda-ssh: ${sentence}${this.#lineEnd}`);
   }
 }

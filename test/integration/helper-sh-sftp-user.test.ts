@@ -121,6 +121,29 @@ test('a file goes on to be written when its mode forbids it, and gets that mode 
   }
 });
 
+test('what does not fit is told, wherever in a block it begins', async () => {
+  const sftp = await peer(stack);
+  const FAILURE = 4;
+  for (const [offset, bytes] of [[0, 10], [4093, 10], [0, 60_000], [4093, 60_000]] as const) {
+    const [answer] = await sftp.ask([FXP.OPEN, string('/dev/full'), u32(FXF.WRITE), attributes({})]);
+    const file = answer?.body ?? Buffer.alloc(0);
+    const half = Buffer.alloc(bytes / 2);
+    const answers = await sftp.ask([FXP.WRITE, file, u64(BigInt(offset)), string(half)], [FXP.WRITE, file, u64(BigInt(offset + half.length)), string(half)], [FXP.CLOSE, file]);
+    expect(answers.some(({ body }) => body.readUInt32BE() === FAILURE), `${bytes} bytes at ${offset}`).toBe(true);
+  }
+  await sftp.end();
+});
+
+test('what is written right behind the removal of its file does not make it anew', async () => {
+  const sftp = await peer(stack);
+  const path = there(stack, 'removed');
+  const [answer] = await sftp.ask([FXP.OPEN, string(path), u32(FXF.WRITE | FXF.CREAT), attributes({})]);
+  const file = answer?.body ?? Buffer.alloc(0);
+  const answers = await sftp.ask([FXP.REMOVE, string(path)], [FXP.WRITE, file, u64(0n), string('late')], [FXP.CLOSE, file], [FXP.LSTAT, string(path)]);
+  expect(answers.map(({ body }) => body.readUInt32BE())).toEqual([0, 4, 0, 2]);
+  await sftp.end();
+});
+
 test('a file that takes the name of an open one is not written to', async () => {
   const sftp = await peer(stack);
   const [open, other] = [there(stack, 'open'), there(stack, 'other')];

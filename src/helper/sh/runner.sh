@@ -146,7 +146,11 @@ case $1 in
     ;;
   cmd)
     cd "$ID/$2" || exit 129
+    unset Ilogin
     Iready
+    Ist=$?
+    # A script that is no login and no command has become its program, or that failed.
+    [ -n "${Ilogin+x}" ] || exit $Ist
     cd "$HOME" 2>/dev/null || cd /
     Icommand
     ;;

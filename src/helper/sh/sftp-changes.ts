@@ -49,8 +49,11 @@ export class SftpChanges {
     await this.#worker.run(shell`rmdir ${pathWord(path)}`);
   }
 
-  /** `replace`: as rename(2) does; without it an existing target is an error (draft section 6.5). */
-  async rename(from: Buffer, to: Buffer, replace: boolean): Promise<void> {
+  /**
+   * `replace`: as rename(2) does; without it an existing target is an error (draft section 6.5). False when
+   * both were names of one file, and still are.
+   */
+  async rename(from: Buffer, to: Buffer, replace: boolean): Promise<boolean> {
     const [source, target] = [pathWord(from), pathWord(to)];
     // mv copies from one file system to another, which rename(2) does not, and nobody could interrupt.
     const parent = pathWord(Buffer.from(withoutSlash(to).toString('latin1').replace(/[^/]+$/, '') || '.', 'latin1'));
@@ -60,10 +63,10 @@ export class SftpChanges {
     // mv would move into a folder, also behind a link; rename(2) replaces an empty one by another, and
     // does nothing with two names of one file.
     const move = replace
-      ? shell`if [ ${source} -ef ${target} ] && [ ! -L ${source} ] && [ ! -L ${target} ]; then :; else if [ -d ${target} ]; then if [ -L ${target} ]; then if [ -d ${source} ] && [ ! -L ${source} ]; then echo ': Not a directory'; false; else rm ${target}; fi; elif [ -d ${source} ] && [ ! -L ${source} ]; then rmdir ${target}; else echo ': Is a directory'; false; fi; fi && mv -f ${source} ${target}; fi`
+      ? shell`if [ ${source} -ef ${target} ] && [ ! -L ${source} ] && [ ! -L ${target} ]; then echo same; else if [ -d ${target} ]; then if [ -L ${target} ]; then if [ -d ${source} ] && [ ! -L ${source} ]; then echo ': Not a directory'; false; else rm ${target}; fi; elif [ -d ${source} ] && [ ! -L ${source} ]; then rmdir ${target}; else echo ': Is a directory'; false; fi; fi && mv -f ${source} ${target}; fi`
       : shell`${absent(target)} && mv -f ${source} ${target}`;
     const folder = replace && withoutSlash(to).length < to.length ? shell`if [ ! -d ${source} ] || [ -L ${source} ]; then echo ': Not a directory'; false; fi && ` : shell``;
-    await this.#worker.run(shell`${mustExist(source, false)} && ${folder}${device}${move}`);
+    return (await this.#worker.run(shell`${mustExist(source, false)} && ${folder}${device}${move}`)).toString('latin1') !== 'same\n';
   }
 
   async symlink(target: Buffer, link: Buffer): Promise<void> {

@@ -62,7 +62,7 @@ export class SftpHandles {
   async close(handle: Handle): Promise<void> {
     if (handle.kind !== 'file') return;
     try {
-      await handle.writer?.finish(this.#changes);
+      await this.#finish(handle);
     } finally {
       this.#closing.delete(handle);
       release(handle);
@@ -91,9 +91,13 @@ export class SftpHandles {
     }
   }
 
+  get writing(): boolean {
+    return this.#files().some(({ writer }) => writer !== undefined);
+  }
+
   /** Those that write to what has this name. */
   writers(path: Buffer): WriteFile[] {
-    return this.#files().flatMap(({ file, writer }) => (writer !== undefined && file.path.equals(path) ? [writer] : []));
+    return this.#files().flatMap(({ file, writer }) => (writer !== undefined && file.gone !== true && file.path.equals(path) ? [writer] : []));
   }
 
   removed(path: Buffer): void {
@@ -113,7 +117,23 @@ export class SftpHandles {
   async finish(): Promise<void> {
     const files = this.#files();
     for (const { reader } of files) reader?.close();
-    await Promise.all(files.map(({ writer }) => writer?.finish(this.#changes).catch(() => undefined)));
+    await Promise.all(files.map((handle) => this.#finish(handle).catch(() => undefined)));
+  }
+
+  async #finish(handle: FileHandle): Promise<void> {
+    try {
+      await handle.writer?.flush();
+    } finally {
+      await this.#seal(handle);
+    }
+  }
+
+  /** The last one that writes to a file gives it the mode that forbids that. */
+  async #seal({ file, writer }: FileHandle): Promise<void> {
+    const mode = writer?.closingMode;
+    if (writer === undefined || mode === undefined || file.gone === true) return;
+    writer.closingMode = undefined;
+    if (this.writers(file.path).every((other) => other === writer || other.closingMode === undefined)) await this.#changes.setAttrs(file.path, { mode }, true);
   }
 
   release(): void {

@@ -153,10 +153,10 @@ export class SftpRequests {
         return own(() => Promise.resolve(readDirectory(id, handle)));
       }
       case REQUEST.REMOVE:
-        return this.#change(id, packet, async (path) => {
+        return this.#moving(this.#change(id, packet, async (path) => {
           await changes.remove(path);
           this.handles.removed(path);
-        });
+        }));
       case REQUEST.MKDIR: {
         const [path, wanted] = [named(packet.string()), packet.attrs()];
         return job(() => changes.makeDirectory(path, this.#masked(wanted.mode)).then(() => ok(id)));
@@ -168,7 +168,7 @@ export class SftpRequests {
         return job(async () => name(id, await paths.realPath(path)));
       }
       case REQUEST.RENAME:
-        return this.#change2(id, packet, (from, to) => this.#rename(from, to, false));
+        return this.#moving(this.#change2(id, packet, (from, to) => this.#rename(from, to, false)));
       case REQUEST.READLINK: {
         const path = named(packet.string());
         return job(async () => name(id, await paths.readLink(path)));
@@ -189,7 +189,7 @@ export class SftpRequests {
     const paths = this.#paths;
     switch (request) {
       case 'posix-rename@openssh.com':
-        return this.#change2(id, packet, (from, to) => this.#rename(from, to, true));
+        return this.#moving(this.#change2(id, packet, (from, to) => this.#rename(from, to, true)));
       case 'hardlink@openssh.com':
         return this.#change2(id, packet, (from, to) => this.#changes.hardlink(from, to));
       case 'fsync@openssh.com': {
@@ -247,21 +247,21 @@ export class SftpRequests {
     return job(() => change(from, to).then(() => ok(id)));
   }
 
+  /** Names change hands: what is written behind it has to know whose they are. */
+  #moving({ own: isOwn, run }: Job): Job {
+    return { own: isOwn, long: this.handles.writing, run };
+  }
+
   async #setAttrs(id: number, file: Named, wanted: Attrs, follow: boolean): Promise<PacketWriter> {
     this.handles.forget();
     const path = named(present(file));
-    if (Object.keys(wanted).length > 0) await this.#changes.setAttrs(path, follow ? this.#whileOpen(path, wanted) : wanted, follow);
+    const writers = follow && wanted.mode !== undefined ? this.handles.writers(path) : [];
+    // What is written goes on to be written, whatever mode the file is given meanwhile.
+    const closing = writers.length > 0 && (wanted.mode ?? 0) !== ((wanted.mode ?? 0) | OWNER_WRITES) ? wanted.mode : undefined;
+    const now = closing === undefined ? wanted : { ...wanted, mode: closing | OWNER_WRITES };
+    if (Object.keys(wanted).length > 0) await this.#changes.setAttrs(path, now, follow);
+    for (const writer of writers) writer.closingMode = closing;
     return ok(id);
-  }
-
-  /** What is written goes on to be written, whatever mode the file is given meanwhile. */
-  #whileOpen(path: Buffer, wanted: Attrs): Attrs {
-    const { mode } = wanted;
-    const writers = this.handles.writers(path);
-    if (mode === undefined || writers.length === 0) return wanted;
-    const isKept = (mode & OWNER_WRITES) === 0;
-    for (const writer of writers) writer.closingMode = isKept ? mode : undefined;
-    return isKept ? { ...wanted, mode: mode | OWNER_WRITES } : wanted;
   }
 
   async #fileSystem(id: number, path: Buffer): Promise<PacketWriter> {
@@ -302,8 +302,7 @@ export class SftpRequests {
   }
 
   async #rename(from: Buffer, to: Buffer, replace: boolean): Promise<void> {
-    await this.#changes.rename(from, to, replace);
-    this.handles.renamed(from, to);
+    if (await this.#changes.rename(from, to, replace)) this.handles.renamed(from, to);
   }
 
   /** copy-data (draft-ietf-secsh-filexfer-extensions-00 section 7): size 0 means up to the end. */
@@ -316,8 +315,9 @@ export class SftpRequests {
     if (source.reader === undefined || target.writer === undefined) throw new SftpError(STATUS.NO_SUCH_FILE);
     const run = async (): Promise<PacketWriter> => {
       this.handles.forget();
-      const { size } = (await this.#paths.stat(source.file.path, true)).attrs;
-      await this.#changes.copy(source.file.path, offset, bytes === 0 ? undefined : bytes, target.file.path, at);
+      const [from, to] = [present(source.file), present(target.file)];
+      const { size } = (await this.#paths.stat(from, true)).attrs;
+      await this.#changes.copy(from, offset, bytes === 0 ? undefined : bytes, to, at);
       const steps = Math.ceil(Math.max(0, size - offset) / COPY_STEP_BYTES) + 1;
       if (bytes > steps * COPY_STEP_BYTES) throw new SftpError(STATUS.EOF);
       return ok(id);

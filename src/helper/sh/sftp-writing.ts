@@ -1,6 +1,6 @@
 import type { Fault } from '../../base/errors.js';
 import type { Channel } from '../../mux/device.js';
-import { writeAt, type SftpChanges } from './sftp-changes.js';
+import { writeAt } from './sftp-changes.js';
 import { SftpError } from './sftp-errors.js';
 import { remember, Sequence } from './sftp-sequence.js';
 import { STATUS } from './sftp-wire.js';
@@ -18,8 +18,12 @@ export interface Named {
 
 /** Rejects what cannot be done to a file that has no name any more. */
 export function present(file: Named): Buffer {
-  if (file.gone === true) throw new SftpError(STATUS.FAILURE, 'The file was removed or replaced while it was open.');
+  if (file.gone === true) throw goneError();
   return file.path;
+}
+
+function goneError(): SftpError {
+  return new SftpError(STATUS.FAILURE, 'The file was removed or replaced while it was open.');
 }
 
 interface Sink {
@@ -109,17 +113,6 @@ export class WriteFile {
     });
   }
 
-  /** The same, and the file gets the mode that it is to have when nobody writes any more. */
-  async finish(changes: SftpChanges): Promise<void> {
-    try {
-      await this.flush();
-    } finally {
-      const mode = this.closingMode;
-      this.closingMode = undefined;
-      if (mode !== undefined && this.#file.gone !== true) await changes.setAttrs(this.#file.path, { mode }, true);
-    }
-  }
-
   /** Resolves when everything written is in the file or has failed; flush() will tell. */
   settle(): Promise<void> {
     return this.#sequence.run(() => this.#settle());
@@ -131,6 +124,10 @@ export class WriteFile {
   }
 
   async #settle(): Promise<void> {
+    if (this.#collectedBytes > 0 && this.#file.gone === true) {
+      this.#gather();
+      this.#failed ??= goneError();
+    }
     if (this.#collectedBytes > 0) {
       if (this.#blocks) {
         const [at, bytes] = [this.#collectedAt, this.#gather()];

@@ -1,7 +1,7 @@
 import { generateKeyPairSync } from 'node:crypto';
 import ssh2 from 'ssh2';
 import { describe, expect, it } from 'vitest';
-import { authorizedLimits, parseAuthorizedKeys } from '../../../src/ssh/authorized-keys.js';
+import { authorize, parseAuthorizedKeys } from '../../../src/ssh/authorized-keys.js';
 import { pack } from '../../../src/ssh/wire.js';
 
 const HERE = { user: 'root', address: '127.0.0.1' };
@@ -32,17 +32,17 @@ describe('a file of authorised keys', () => {
   it('is searched by the whole key', () => {
     const keys = parseAuthorizedKeys(`${ED}\n${EC}`, 'keys');
     const wanted = Buffer.from(EC.split(' ')[1] ?? '', 'base64');
-    expect(authorizedLimits(keys, wanted, HERE)).toBe(keys[1]?.limits);
+    expect(authorize(keys, wanted, HERE)?.limits).toBe(keys[1]?.limits);
     const changed = Buffer.from(wanted);
     changed[changed.length - 1] = (changed.at(-1) ?? 0) ^ 1;
-    expect(authorizedLimits(keys, changed, HERE)).toBeUndefined();
+    expect(authorize(keys, changed, HERE)).toBeUndefined();
   });
 
   it('may let a key expire', () => {
     const keys = parseAuthorizedKeys(`expiry-time="20300101Z" ${ED}`, 'keys');
     const blob = keys[0]?.blob ?? Buffer.alloc(0);
-    expect(authorizedLimits(keys, blob, HERE, Date.UTC(2029, 11, 31))).toBeDefined();
-    expect(authorizedLimits(keys, blob, HERE, Date.UTC(2030, 0, 2))).toBeUndefined();
+    expect(authorize(keys, blob, HERE, Date.UTC(2029, 11, 31))).toBeDefined();
+    expect(authorize(keys, blob, HERE, Date.UTC(2030, 0, 2))).toBeUndefined();
   });
 
   it.each([

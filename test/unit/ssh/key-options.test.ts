@@ -43,7 +43,7 @@ describe('the options of a key', () => {
 
   it.each([
     'principals="root"', 'principals', 'permitopen="22"', 'permitopen="host:0"', 'permitopen="host:65536"', 'permitlisten=""', 'environment="A"', 'environment="A B=1"',
-    'command=""', 'command=date', 'command="a",command="b"', 'cert-authority,principals="a",principals="b"', 'command="internal-sftp -R"', 'from="a",from="b"', 'constructor', 'toString="x"', 'no-command',
+    'command=""', 'command=date', 'restrict="x"', 'cert-authority="x"', 'command="x\\\\",pty', 'command="a",command="b"', 'cert-authority,principals="a",principals="b"', 'command="internal-sftp -R"', 'from="a",from="b"', 'constructor', 'toString="x"', 'no-command',
   ])('that say nothing sensible are refused: %s', (options) => {
     expect(() => parse(options)).toThrow(/^keys line 1/);
   });
@@ -60,7 +60,7 @@ describe('a limited key', () => {
     ['127.0.0.1', '127.0.0.1', true], ['127.*', '127.0.0.1', true], ['127.0.0.0/8', '127.1.2.3', true], ['10.0.0.0/8', '127.0.0.1', false],
     ['10.0.0.0/8,127.0.0.1', '127.0.0.1', true], ['127.*,!127.0.0.1', '127.0.0.1', false], ['!127.0.0.2', '127.0.0.1', false],
     ['127.0.0.1/8', '127.0.0.1', false], ['127.0.0.1,10.0.0.1/8', '127.0.0.1', false], ['127.0.0.1 , 10.0.0.1', '127.0.0.1', false],
-    ['::1', '::1', true], ['::/0', '::1', true], ['2001:db8::/32', '2001:db8:1::2', true], ['2001:db8::1/32', '2001:db8::1', false], ['::ffff:10.0.0.0/104', '::ffff:10.1.2.3', true], ['fe80::/10', 'fe80::1', true], ['fe80::/10', '127.0.0.1', false], ['127.0.0.0/33', '127.0.0.1', false],
+    ['::1', '::1', true], ['::/0', '::1', true], ['2001:db8::/32', '2001:db8:1::2', true], ['2001:db8::1/32', '2001:db8::1', false], ['!2001:db8:0::1,2001:db8::/32', '2001:db8::1', false], ['2001:0DB8::1', '2001:db8::1', true], ['::ffff:10.0.0.0/104', '::ffff:10.1.2.3', true], ['fe80::/10', 'fe80::1', true], ['fe80::/10', '127.0.0.1', false], ['127.0.0.0/33', '127.0.0.1', false],
     ['localhost', '127.0.0.1', false], ['', '127.0.0.1', false], ['0.0.0.0/0', '::1', false],
   ])('from="%s" takes %s: %s', (list, address, expected) => {
     expect(matchesAddress(list, address)).toBe(expected);

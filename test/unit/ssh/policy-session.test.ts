@@ -44,9 +44,19 @@ describe('a forced command', () => {
 
   it('internal-sftp is the SFTP server for who asks for that, and refuses all else with sshd’s words', async () => {
     const connected = await client({ command: 'internal-sftp' });
-    await run(connected, 'rm -rf /');
+    for (const pty of [false, true]) {
+      const said = await new Promise((resolve, reject) => connected.exec('rm -rf /', { pty }, (error, channel) => {
+        if (error !== undefined) return reject(error);
+        let text = '';
+        let status: unknown;
+        channel.on('data', (bytes: Buffer) => { text += bytes.toString(); }).on('exit', (code) => { status = code; }).on('close', () => resolve([text, status]));
+      }));
+      expect(said).toEqual([`This service allows sftp connections only.${pty ? '\r' : ''}\n`, 1]);
+    }
+    // Not a program of the device's: the user's own start-up files would run before it.
+    expect(requests()).toEqual([]);
     await new Promise((resolve) => connected.subsys('sftp', (_error, channel) => channel.resume().on('close', resolve)));
-    expect(requests()).toMatchObject([{ kind: 'exec', command: Buffer.from('echo This service allows sftp connections only.; exit 1') }, { kind: 'sftp' }]);
+    expect(requests()).toEqual([{ kind: 'sftp' }]);
   });
 });
 
