@@ -13,11 +13,11 @@ for spec in "-L $L1:127.0.0.1:$SERVER" "-D $L1"; do
 done
 ssh -o LogLevel=INFO -W 127.0.0.1:$SERVER dev <<<$'GET /small HTTP/1.0\r\n\r' 2>tmp-e | tail -1
 echo "-W ${PIPESTATUS[0]}"; out
-ssh -o ExitOnForwardFailure=yes -R $L2:127.0.0.1:$SERVER dev "curl -s http://127.0.0.1:$L2/small" 2>tmp-e
+ssh -o ExitOnForwardFailure=yes -R $L2:127.0.0.1:$SERVER dev "curl -s -m 20 http://127.0.0.1:$L2/small" 2>tmp-e
 echo "-R $?"; out
 ssh -o ExitOnForwardFailure=yes -R 0:127.0.0.1:$SERVER dev true 2>tmp-e
 echo "-R 0 $?"; out
-ssh -o ExitOnForwardFailure=yes -R $R/.s:127.0.0.1:$SERVER dev "curl -s --unix-socket $R/.s http://x/small" 2>tmp-e
+ssh -o ExitOnForwardFailure=yes -R $R/.s:127.0.0.1:$SERVER dev "curl -s -m 20 --unix-socket $R/.s http://x/small" 2>tmp-e
 echo "-R socket $?"; out
 socat UNIX-LISTEN:$R/.l,fork,mode=666 TCP:127.0.0.1:$SERVER & keep $!
 until_true test -S $R/.l
