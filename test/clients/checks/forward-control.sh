@@ -8,7 +8,7 @@ for spec in "-L $L1:127.0.0.1:$SERVER" "-D $L1"; do
   listening $L1
   case "$spec" in -L*) curl_to $L1 /small 2>/dev/null ;; *) curl -s --socks5 127.0.0.1:$L1 http://127.0.0.1:$SERVER/small ;; esac
   echo "${spec%% *} $(($? == 0))"
-  { kill $p; wait $p; } 2>/dev/null
+  stop $p
   out
 done
 ssh -o LogLevel=INFO -W 127.0.0.1:$SERVER dev <<<$'GET /small HTTP/1.0\r\n\r' 2>tmp-e | tail -1
@@ -25,7 +25,7 @@ until_true test -S $R/.l
 listening $L1
 curl_to $L1 /small 2>/dev/null
 echo "-L socket $(($? == 0))"
-{ kill $p; wait $p; } 2>/dev/null
+stop $p
 out
 eval $(ssh-agent) >/dev/null; keep $SSH_AGENT_PID
 ssh-add -q $KEY
@@ -37,6 +37,6 @@ for where in "" "localhost:" "127.0.0.1:" "*:" "0.0.0.0:" "127.0.0.2:"; do
   /usr/bin/ssh -F $CFG -N -R "$where$L1:127.0.0.1:1" -o ExitOnForwardFailure=yes dev 2>/dev/null & p=$!
   until_true sh -c "ss -Hltn 'sport = :$L1' | grep -q . || ! kill -0 $p"
   echo "[$where] $(ss -Hltn "sport = :$L1" | awk '{print $4}' | sed s/$L1/N/ | sort | tr '\n' ' ')"
-  { kill $p; wait $p; } 2>/dev/null
+  stop $p
   until_true not_listening $L1
 done

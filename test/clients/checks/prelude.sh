@@ -55,6 +55,8 @@ times() {
 KEPT=()
 keep() { KEPT+=("$1"); }
 trap '{ kill "${KEPT[@]}"; kill $(jobs -p); } 2>/dev/null; wait' EXIT
+# Once may not do: a SIGTERM that comes just before OpenSSH's client waits is noticed at its next event.
+stop() { { until_true sh -c "! kill $1"; wait "$1"; } 2>/dev/null; }
 listening() { until_true sh -c "ss -Hltn 'sport = :$1' | grep -q ."; }
 not_listening() { ! ss -Hltn "sport = :$1" | grep -q .; }
 
