@@ -1,8 +1,9 @@
 import { KEPT_OPEN, OWNER_WRITES, SftpChanges } from './sftp-changes.js';
-import { SftpError, textOf } from './sftp-errors.js';
+import { SftpError } from './sftp-errors.js';
 import { HANDLE_LIMIT, SftpHandles, type Handle } from './sftp-handles.js';
 import { SftpPaths } from './sftp-paths.js';
 import { FIRST_BYTES, ReadFile } from './sftp-reading.js';
+import { attrs, name, ok, opened, status } from './sftp-replies.js';
 import { longName } from './sftp-stat.js';
 import { BadPacket, OPEN_FLAG, PacketReader, PacketWriter, REPLY, REQUEST, STATUS, type Attrs } from './sftp-wire.js';
 import { shell, type RunScript, type SftpWorker } from './sftp-worker.js';
@@ -255,11 +256,12 @@ export class SftpRequests {
   async #setAttrs(id: number, file: Named, wanted: Attrs, follow: boolean): Promise<PacketWriter> {
     this.handles.forget();
     const path = named(present(file));
-    const writers = follow && wanted.mode !== undefined ? this.handles.writers(path) : [];
+    const { mode } = wanted;
+    const writers = follow && mode !== undefined ? this.handles.writers(path) : [];
     // What is written goes on to be written, whatever mode the file is given meanwhile.
-    const closing = writers.length > 0 && (wanted.mode ?? 0) !== ((wanted.mode ?? 0) | OWNER_WRITES) ? wanted.mode : undefined;
+    const closing = mode !== undefined && writers.length > 0 && (mode & OWNER_WRITES) === 0 ? mode : undefined;
     const now = closing === undefined ? wanted : { ...wanted, mode: closing | OWNER_WRITES };
-    if (Object.keys(wanted).length > 0) await this.#changes.setAttrs(path, now, follow);
+    if (Object.keys(now).length > 0) await this.#changes.setAttrs(path, now, follow);
     for (const writer of writers) writer.closingMode = closing;
     return ok(id);
   }
@@ -387,24 +389,4 @@ function where(packet: PacketReader): number {
 function numbers(bytes: Buffer): number[] {
   if (bytes.length % 4 !== 0) throw new BadPacket('A list of numbers is cut off.');
   return Array.from({ length: bytes.length / 4 }, (_, index) => bytes.readUInt32BE(4 * index));
-}
-
-export function status(id: number, code: number, message = textOf(code)): PacketWriter {
-  return new PacketWriter(REPLY.STATUS).uint32(id).uint32(code).string(message).string('');
-}
-
-function opened(id: number, key: Buffer): PacketWriter {
-  return new PacketWriter(REPLY.HANDLE).uint32(id).string(key);
-}
-
-function ok(id: number): PacketWriter {
-  return status(id, STATUS.OK);
-}
-
-function attrs(id: number, value: Parameters<PacketWriter['attrs']>[0]): PacketWriter {
-  return new PacketWriter(REPLY.ATTRS).uint32(id).attrs(value);
-}
-
-function name(id: number, path: Buffer): PacketWriter {
-  return new PacketWriter(REPLY.NAME).uint32(id).uint32(1).string(path).string(path).attrs({});
 }

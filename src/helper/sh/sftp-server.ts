@@ -1,7 +1,8 @@
 import type { Fault } from '../../base/errors.js';
 import type { Channel, ChannelEvents } from '../../mux/device.js';
 import { SftpError, textOf } from './sftp-errors.js';
-import { EXTENSIONS, SftpRequests, status } from './sftp-requests.js';
+import { status } from './sftp-replies.js';
+import { EXTENSIONS, SftpRequests } from './sftp-requests.js';
 import { BadPacket, PacketReader, PacketSplitter, PacketWriter, REPLY, REQUEST, STATUS } from './sftp-wire.js';
 import { SftpWorker, type RunScript } from './sftp-worker.js';
 

@@ -4,6 +4,7 @@ import { Fault } from '../../../src/base/errors.js';
 import { FailurePace } from '../../../src/ssh/auth.js';
 import type { SshServerOptions } from '../../../src/ssh/server.js';
 import { closed, drained, startHarness, until, type Harness } from './harness.js';
+import { makeClientKey } from './client-key.js';
 
 let harness: Harness;
 async function start(options: Partial<SshServerOptions> = {}): Promise<Harness> {
@@ -54,17 +55,16 @@ describe('authentication', () => {
 
   it.each(['ed25519', 'ecdsa', 'rsa'] as const)('an authorised %s key becomes the credential of the operator', async (type) => {
     await start();
-    const pair = type === 'ed25519' ? ssh2.utils.generateKeyPairSync('ed25519')
-      : ssh2.utils.generateKeyPairSync(type as 'rsa', { bits: type === 'rsa' ? 2048 : 256 });
+    const key = makeClientKey(type);
     const credential = { user: 'device', password: 'right' };
-    harness.gateway.key = { blob: pair.public.split(' ')[1] ?? '', credential };
-    await harness.connect({ privateKey: pair.private, password: undefined as unknown as string });
+    harness.gateway.key = { blob: key.blob, credential };
+    await harness.connect({ privateKey: key.private, password: undefined as unknown as string });
     expect(harness.gateway.asked).toEqual([credential]);
   });
 
   it('a key that is not authorised gets nobody to the device', async () => {
     await start();
-    const error = await harness.refused({ privateKey: ssh2.utils.generateKeyPairSync('ed25519').private, password: undefined as unknown as string });
+    const error = await harness.refused({ privateKey: makeClientKey().private, password: undefined as unknown as string });
     expect(error.message).toContain('authentication methods failed');
     expect(harness.gateway.asked).toEqual([]);
   });

@@ -3,11 +3,12 @@ import ssh2 from 'ssh2';
 import { describe, expect, it } from 'vitest';
 import { authorize, parseAuthorizedKeys } from '../../../src/ssh/authorized-keys.js';
 import { pack } from '../../../src/ssh/wire.js';
+import { makeClientKey } from './client-key.js';
 
 const HERE = { user: 'root', address: '127.0.0.1' };
-const ED = ssh2.utils.generateKeyPairSync('ed25519').public;
+const ED = makeClientKey().public;
 const EC = ssh2.utils.generateKeyPairSync('ecdsa', { bits: 521 }).public;
-const RSA = ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 }).public;
+const RSA = makeClientKey('rsa').public;
 const RSA_SHORT = ssh2.utils.generateKeyPairSync('rsa', { bits: 1024 }).public;
 
 function securityKey(): string {

@@ -75,15 +75,17 @@ describe('tcpip-forward', () => {
       channel.resume().on('close', resolve);
     }));
     await until(() => listeners.length === 1, 'the device listens');
-    await new Promise((resolve) => setTimeout(resolve, 50));
-    expect([told, channels.length]).toEqual([[], 0]);
+    // What was asked for behind the session has come to the device, so the session has been read.
+    client.forwardOut('127.0.0.1', 1, 'db', 1, () => undefined);
+    await until(() => channels.length > 0, 'the next request to come');
+    expect([told, channels.map(({ request }) => request.kind)]).toEqual([[], ['tcp']]);
     listeners[0]?.events.listening({ port: 2222 });
-    await until(() => channels.length === 1, 'the program to start');
+    await until(() => channels.length === 2, 'the program to start');
     expect(told).toEqual(['listening', 'session']);
-    channels[0]?.events.opened();
-    channels[0]?.events.outcome({ kind: 'status', status: 0 });
-    channels[0]?.events.eof();
-    channels[0]?.events.closed(undefined);
+    channels[1]?.events.opened();
+    channels[1]?.events.outcome({ kind: 'status', status: 0 });
+    channels[1]?.events.eof();
+    channels[1]?.events.closed(undefined);
     await session;
   });
 

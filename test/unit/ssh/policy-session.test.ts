@@ -5,6 +5,7 @@ import type { OpenRequest } from '../../../src/mux/device.js';
 import { NO_LIMITS, type KeyLimits } from '../../../src/ssh/key-options.js';
 import type { SshPolicy } from '../../../src/ssh/policy.js';
 import { run, startHarness, type Harness } from './harness.js';
+import { makeClientKey } from './client-key.js';
 
 let harness: Harness;
 afterEach(() => harness.close());
@@ -17,9 +18,9 @@ async function client(policy: Partial<SshPolicy>, limits?: Partial<KeyLimits>): 
     channel.exit(0);
   };
   if (limits === undefined) return harness.connect();
-  const pair = ssh2.utils.generateKeyPairSync('ed25519');
-  harness.gateway.key = { blob: pair.public.split(' ')[1] ?? '', credential: { user: 'device', password: 'right' }, limits: { ...NO_LIMITS, ...limits } };
-  return harness.connect({ privateKey: pair.private, password: undefined as unknown as string });
+  const key = makeClientKey();
+  harness.gateway.key = { blob: key.blob, credential: { user: 'device', password: 'right' }, limits: { ...NO_LIMITS, ...limits } };
+  return harness.connect({ privateKey: key.private, password: undefined as unknown as string });
 }
 
 const requests = (): OpenRequest[] => harness.gateway.device.channels.map(({ request }) => request);
