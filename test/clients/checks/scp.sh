@@ -22,6 +22,7 @@ cmp a c
 # prints: ^0\n0
 odd_tree t
 rm t/dangling
+touch -d 2020-02-29 t
 scp $MODE -qrp t dev:$R/; echo $?
 scp $MODE -qrp dev:$R/t back; echo $?
 times $R/t
