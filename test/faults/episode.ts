@@ -4,7 +4,8 @@ import { Program } from '../support/program.js';
 import { Chance } from './chance.js';
 import type { Kind } from './kinds.js';
 import type { Lab } from './lab.js';
-import { sentence, Typist, WORKS, Wrong, type Judgement, type Task, type WorkName } from './work.js';
+import { Typist } from './typist.js';
+import { sentence, WORKS, Wrong, type Judgement, type Task, type WorkName } from './work.js';
 
 export interface Episode {
   kind: string;

@@ -13,7 +13,8 @@ import { Chance } from './chance.js';
 import { COMBINED, KINDS } from './kinds.js';
 import { Lab, ROOT } from './lab.js';
 import { cpuSeconds, fileCount, mib, rssMiB } from './measure.js';
-import { startEchoServer, Typist, WORKS, type Task, type WorkName } from './work.js';
+import { Typist } from './typist.js';
+import { startEchoServer, WORKS, type Task, type WorkName } from './work.js';
 
 const MINUTES = Number(process.env['SOAK_MINUTES'] ?? '60');
 const SEED = process.env['FAULTS_SEED'] ?? '1';
