@@ -76,7 +76,11 @@ export class SshdSessions implements SessionSource {
       const failed = (cause: Error & { level?: string }): void => reject(this.#refusal(cause, keyChanged));
       client.on('error', failed);
       client.once('close', () => failed(new Error('the SSH server closed the connection')));
-      client.once('ready', () => resolve());
+      client.once('ready', () => {
+        // A key typed while output comes would else wait for the SSH server's delayed acknowledgement, up to 40 ms.
+        client.setNoDelay(true);
+        resolve();
+      });
       client.connect({
         host,
         port,

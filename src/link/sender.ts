@@ -1,6 +1,7 @@
 import type { Range } from './packet.js';
+import { Path } from './path.js';
 import { pnAfter } from './receiver.js';
-import { QUEUE_LEAST_BYTES, QUEUE_MS, RATES, RTO_MAX_MS, RTO_MIN_MS, UP_WINDOW_START_BYTES, WINDOW_MAX_BYTES, WINDOW_MIN_BYTES } from './wire.js';
+import { RTO_MAX_MS, RTO_MIN_MS, UP_WINDOW_START_BYTES, WINDOW_MAX_BYTES, WINDOW_MIN_BYTES } from './wire.js';
 
 /** One transmission in flight, or lost and waiting to be sent again. */
 interface Segment {
@@ -44,11 +45,9 @@ export class Sender {
   #recoverPn = 0;
   #sinceAsked = 0;
   #srtt = 0;
-  #minRtt = Infinity;
+  #path = new Path();
   #delivered = 0;
   #deliveredAt = 0;
-  /** Bytes per ms over the last round trips. */
-  #rates: number[] = [];
   #backoff = 0;
   #limited = false;
   readonly #flight = new Map<number, Segment>();
@@ -202,13 +201,18 @@ export class Sender {
   #measure({ sentAt, delivered, deliveredAt }: Segment, deliveredNow: number, now: number): void {
     const rtt = now - sentAt;
     const rate = (deliveredNow - delivered) / Math.max(now - deliveredAt, 1e-3);
-    if (this.#limited || rate > Math.max(0, ...this.#rates)) this.#rates = [...this.#rates, rate].slice(-RATES);
-    this.#minRtt = Math.min(this.#minRtt, rtt);
     this.#srtt = this.#srtt === 0 ? rtt : this.#srtt * 0.875 + rtt * 0.125;
+    this.#path.measured(rtt, rate, this.#limited, now);
+    // Towards an agent that races, a small window would bring the acknowledgements that it does not bear.
+    const renewal = this.#sparing ? undefined : this.#path.renew(this.#window, this.#srtt, now);
+    if (renewal === undefined) return;
+    if ('window' in renewal) this.#window = renewal.window;
+    else this.#threshold = Math.min(this.#ceiling, renewal.threshold);
   }
 
   #grow(bytes: number): void {
-    const most = this.#most();
+    if (this.#path.draining) return;
+    const most = Math.min(this.#ceiling, this.#path.mostBytes);
     if (this.#window > most) {
       this.#window = this.#threshold = Math.max(most, this.#window - (bytes >>> 3));
       return;
@@ -219,21 +223,11 @@ export class Sender {
     this.#window = Math.min(this.#window + Math.ceil(step), most);
   }
 
-  /**
-   * The window that fills the path and its queue as far as we want it. Without a queue there may be more
-   * to have, whatever the rates were so far. A quarter of the window goes out at once, and queues behind
-   * itself for as long as that share of the round trip.
-   */
-  #most(): number {
-    const trip = this.#minRtt + Math.max(QUEUE_MS, this.#minRtt / 4);
-    if (this.#srtt <= trip) return this.#ceiling;
-    return Math.min(this.#ceiling, Math.max(QUEUE_LEAST_BYTES, Math.floor(Math.max(0, ...this.#rates) * trip)));
-  }
-
   #shrink(): void {
     this.#recoverPn = (this.#nextPn - 1) >>> 0;
     this.#window = Math.max(Math.floor(this.#window / 2), WINDOW_MIN_BYTES);
     this.#threshold = this.#window;
+    this.#path.cancelDrain();
   }
 
   /**
@@ -252,8 +246,7 @@ export class Sender {
     this.#backoff = 0;
     this.#owedSince = 0;
     this.#srtt = 0;
-    this.#minRtt = Infinity;
-    this.#rates = [];
+    this.#path = new Path();
   }
 
   /** When the retransmission time-out fires, or Infinity. */

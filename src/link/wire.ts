@@ -46,10 +46,14 @@ export const COMPANY_MS = 8;
  * Queueing that the window may cause: what the path delivers in so long, beyond what it delivers in the
  * smallest round trip. QUEUE_LEAST_BYTES it may hold in any case.
  */
-export const QUEUE_MS = 12;
-export const QUEUE_LEAST_BYTES = 128 * 1024;
-/** Round trips whose rates are looked at. */
+export const QUEUE_MS = 2;
+export const QUEUE_LEAST_BYTES = 32 * 1024;
+/** Measured round trips that are looked at: for the path's rate, and for what it takes. */
 export const RATES = 8;
+export const RTTS = 8;
+/** The path is measured anew so often, without a queue; and so soon for the first time. */
+export const RENEW_MS = 10_000;
+export const RENEW_FIRST_MS = 1_000;
 /** Below the device's second: our retransmission is also what wakes an agent that stalls. */
 export const RTO_MIN_MS = 600;
 export const RTO_MAX_MS = 30_000;

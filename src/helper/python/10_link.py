@@ -13,13 +13,8 @@ PACKET_LIMIT = 16384
 # cost less; so it doubles after SEGMENT_RUN packets without loss and halves at a loss.
 SEGMENT_START, SEGMENT_LEAST, SEGMENT_MOST, SEGMENT_RUN = 3072, 1024, 12240, 64
 WINDOW_START, WINDOW_LEAST, WINDOW_MOST = 65536, 16384, 4194304
-# Seconds of queueing that the window may cause: what the path delivers in so long, beyond what it
-# delivers in the smallest round trip; and bytes that it may hold in any case.
-QUEUE_TIME, QUEUE_LEAST = .012, 131072
-# For an agent that must not be sent anything while it types: acknowledgements come once a window, and
-# one that meets output may end the session.
-QUEUE_TIME_RACES, QUEUE_LEAST_RACES = .2, 1048576
-# The same for an agent that must not be sent anything while it types: until a burst is over.
+# Seconds until what needs no haste is acknowledged; an agent that must not be sent anything while it types
+# gets it when a burst is over.
 ACK_DELAY, ACK_DELAY_RACES = .02, .2
 # Seconds of the retransmission time-out: before the round trip is known, at least, at most; the
 # margin covers the bridge's delayed acknowledgement.
@@ -60,9 +55,9 @@ class Link(object):
         self.rest = b''
         self.flight, self.flying = deque(), 0
         self.window, self.threshold, self.full = WINDOW_START, WINDOW_MOST, False
-        self.srtt = self.least = None
-        # Bytes acknowledged on this stream, since when so many, and bytes a second over the last round trips.
-        self.done, self.done_at, self.rates = 0, now, deque(maxlen=8)
+        self.srtt, self.path = None, Path(self.races)
+        # Bytes acknowledged on this stream, and since when so many.
+        self.done, self.done_at = 0, now
         self.backoff = self.unasked = self.run = 0
         self.moved = now
         self.ack_now = self.ack_at = None
@@ -202,10 +197,7 @@ class Link(object):
                 self.lost.sort()
                 loss = loss or number > self.recover
             if asked and number == pn:
-                self.sample(now - sent)
-                rate = (self.done + good - lost - done) / max(now - done_at, 1e-6)
-                if self.full or not self.rates or rate > max(self.rates):
-                    self.rates.append(rate)
+                self.sample(now - sent, (self.done + good - lost - done) / max(now - done_at, 1e-6), now)
         self.done, self.done_at = self.done + good - lost, now
         if self.una == self.next:
             self.flight.clear()
@@ -216,16 +208,13 @@ class Link(object):
             self.recover, self.run = self.pn, 0
             self.window = self.threshold = max(WINDOW_LEAST, self.window // 2)
             self.segment = max(SEGMENT_LEAST, self.segment // 2)
+            self.path.lost()
             return
         if self.run >= SEGMENT_RUN:
             self.run, self.segment = 0, min(SEGMENT_MOST, self.segment * 2)
-        # Without a queue there may be more to have, whatever the rates were so far. A quarter of the window
-        # goes out at once, and queues behind itself for as long as that share of the round trip.
-        queue, least = (QUEUE_TIME_RACES, QUEUE_LEAST_RACES) if self.races else (QUEUE_TIME, QUEUE_LEAST)
-        trip = (self.least or 0) + max(queue, (self.least or 0) / 4)
-        most = WINDOW_MOST
-        if self.srtt is not None and self.srtt > trip:
-            most = int(min(most, max(least, max(self.rates or [0]) * trip)))
+        if self.path.drain:
+            return
+        most = min(WINDOW_MOST, self.path.most() or WINDOW_MOST)
         if self.window > most:
             self.window = self.threshold = max(most, self.window - good // 8)
         elif self.full:
@@ -233,9 +222,13 @@ class Link(object):
                 good = self.segment * good // self.window
             self.window = min(most, self.window + good)
 
-    def sample(self, rtt):
-        self.srtt = rtt if self.srtt is None else self.srtt * .875 + rtt * .125
-        self.least = rtt if self.least is None else min(self.least, rtt)
+    def sample(self, trip, rate, now):
+        self.srtt = trip if self.srtt is None else self.srtt * .875 + trip * .125
+        self.path.measured(trip, rate, self.full, now)
+        # With an agent that races, a small window would bring the acknowledgements that it does not bear.
+        renewed = None if self.races else self.path.renew(self.window, self.srtt, now)
+        if renewed:
+            self.window, self.threshold = renewed[0] or self.window, renewed[1] or self.threshold
 
     # Receiving
 

@@ -46,14 +46,14 @@ describe.skipIf(PYTHON === undefined)('the link of the python helper', () => {
     });
   });
 
-  it('fills a path by its window, and queues little there', async () => {
+  it('fills a path by its window, and queues little there, also when the path becomes longer or jitters', async () => {
     const found = (await check('window')) as { share: number; queue: number; trip: number; rate: number }[];
     for (const { share, queue, trip, rate } of found) {
-      expect(share).toBeGreaterThan(0.7);
+      expect(share).toBeGreaterThan(0.8);
       // Or as long as the least window takes.
-      expect(queue).toBeLessThan(Math.max(0.03, trip / 2, (128 * 1024) / rate));
+      expect(queue).toBeLessThan(Math.max(0.015, trip / 2, (64 * 1024) / rate));
     }
-    expect(found).toHaveLength(4);
+    expect(found).toHaveLength(8);
   });
 
   it.each([1, 2, 3])('moves both streams exactly once over lossy, slow and replaced paths, within its window (seed %i)', async (seed) => {
