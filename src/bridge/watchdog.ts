@@ -1,7 +1,8 @@
 import type { Carrier } from '../link/carrier.js';
 import type { Backend } from '../mux/backend.js';
 
-/** How often promises are looked at while any channel is open, and else. */
+/** How often promises are looked at while one is owed, while any channel is open, and else. */
+const TICK_OWED_MS = 100;
 const TICK_BUSY_MS = 250;
 const TICK_IDLE_MS = 5_000;
 /** Nothing kept for this long while something is owed: nudge once (the link has resent by then). */
@@ -16,6 +17,14 @@ const PROBE_EVERY_MS = 10_000;
  * next, for paths slower than we think; one kept promise puts it back.
  */
 const PATIENCE_MAX = 8;
+/**
+ * Each stall after which the next session works shortens these times, down to this share: an agent that dies
+ * often is to be found out soon. One promise that was kept late, by LATE_KEPT_MS, puts them back: on such a
+ * path silence means less.
+ */
+const HASTE = 0.8;
+const HASTE_LEAST = 0.5;
+const LATE_KEPT_MS = 400;
 /** A tick this late means that we stood still ourselves: what came meanwhile is to be read first. */
 const LATE_MS = 500;
 
@@ -47,6 +56,8 @@ export class Watchdog {
   #probedAt = 0;
   #nudged = false;
   #patience = 1;
+  #haste = 1;
+  #stalled = false;
   #progress: number | undefined;
   #dueAt = 0;
   #excused = false;
@@ -82,16 +93,22 @@ export class Watchdog {
     const owed = backend.owedMs();
     const slack = ROUND_TRIPS * backend.rttMs;
     const moved = owed < this.#owed || backend.progress !== this.#progress;
-    if (moved) this.#patience = 1;
+    if (moved) {
+      this.#patience = 1;
+      if (this.#owed > LATE_KEPT_MS + slack) this.#haste = 1;
+      else if (this.#stalled) this.#haste = Math.max(HASTE_LEAST, this.#haste * HASTE);
+      this.#stalled = false;
+    }
     if ((moved || owed === 0) && backend.struggling !== true) this.#options.kept();
     this.#owed = owed;
     this.#progress = backend.progress;
-    if (owed > (STALLED_MS + slack) * this.#patience) {
+    if (owed > (STALLED_MS * this.#haste + slack) * this.#patience) {
+      this.#stalled = true;
       this.#patience = Math.min(this.#patience * 2, PATIENCE_MAX);
       this.#options.stalled(owed);
       return;
     }
-    if (owed > NUDGE_MS + slack) {
+    if (owed > NUDGE_MS * this.#haste + slack) {
       if (!this.#nudged) this.#options.nudge(backend);
       this.#nudged = true;
     } else {
@@ -104,7 +121,7 @@ export class Watchdog {
       if (owed === 0) backend.nudge();
     }
     const busy = owed > 0 || backend.channels > 0;
-    this.#next(backend, carrier, busy ? TICK_BUSY_MS : Math.min(TICK_IDLE_MS, this.#options.graceMs / 6));
+    this.#next(backend, carrier, owed > 0 ? TICK_OWED_MS : busy ? TICK_BUSY_MS : Math.min(TICK_IDLE_MS, this.#options.graceMs / 6));
   }
 
   #next(backend: Backend, carrier: Carrier, ms: number): void {

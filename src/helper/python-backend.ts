@@ -7,7 +7,7 @@ import { SECRET_BYTES } from '../link/wire.js';
 import { HelperGone, type Backend, type Boot } from '../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../mux/device.js';
 import { Mux } from '../mux/mux.js';
-import { attachProgram, goneMark, sftpProgram, startProgram } from './python/program.js';
+import { attachProgram, goneMark, guardProgram, sftpProgram, startProgram } from './python/program.js';
 
 /** One try to get the program across and a packet back; less where the first start was quick. */
 const START_TRY_MS = 6_000;
@@ -144,12 +144,15 @@ export class PythonBackend implements Backend {
   async attach(carrier: Carrier, boot: Boot, signal: AbortSignal): Promise<void> {
     if (boot.facts['python3'] === undefined) throw new Fault('UNSUPPORTED', 'The device has no python3.');
     const parameters = { secret: this.#secret, graceSeconds: this.#options.graceSeconds, races: carrier.manners?.races === true };
-    const program = this.#info === undefined ? startProgram(parameters) : attachProgram(parameters);
+    const first = this.#info === undefined;
+    const program = first ? startProgram(parameters) : attachProgram(parameters);
+    // Later the daemon is the guard.
+    const guard = first && parameters.races ? `\n${READ_AHEAD}\n${guardProgram(this.#mark)}` : '';
     const began = performance.now();
     let outcome: StartOutcome = 'silent';
     for (let attempt = 1; ; attempt += 1) {
       // The line of stage 1 may have been what was lost; a stage 1 that runs takes it for a bad program.
-      if (outcome === 'silent') boot.run(stage1Line(this.#mark));
+      if (outcome === 'silent') boot.run(`${stage1Line(this.#mark)}${guard}`);
       outcome = await this.#try(carrier, program, attempt, signal);
       if (outcome === 'attached') {
         this.#tryMs = Math.min(START_TRY_MS, Math.max(ATTACH_TRY_MIN_MS, 4 * (performance.now() - began)));

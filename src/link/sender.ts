@@ -1,7 +1,7 @@
 import type { Range } from './packet.js';
 import { Path } from './path.js';
 import { pnAfter } from './receiver.js';
-import { RTO_MAX_MS, RTO_MIN_MS, UP_WINDOW_START_BYTES, WINDOW_MAX_BYTES, WINDOW_MIN_BYTES } from './wire.js';
+import { RTO_MAX_MS, RTO_MIN_MS, UP_WINDOW_RACES_BYTES, UP_WINDOW_START_BYTES, WINDOW_MAX_BYTES, WINDOW_MIN_BYTES } from './wire.js';
 
 /** One transmission in flight, or lost and waiting to be sent again. */
 interface Segment {
@@ -33,7 +33,10 @@ export class Sender {
   #window = UP_WINDOW_START_BYTES;
   /** What the agent bears, whatever the path would. */
   #ceiling = WINDOW_MAX_BYTES;
-  /** Ask for one acknowledgement a window instead of four: see `Manners.races`. */
+  /**
+   * Ask for one acknowledgement a window instead of four: see `Manners.races`. The window stays as large as the
+   * agent bears then, whatever queues: a small one would bring the acknowledgements that it does not bear.
+   */
   #sparing = false;
   #threshold = WINDOW_MAX_BYTES;
   #inFlightBytes = 0;
@@ -203,7 +206,6 @@ export class Sender {
     const rate = (deliveredNow - delivered) / Math.max(now - deliveredAt, 1e-3);
     this.#srtt = this.#srtt === 0 ? rtt : this.#srtt * 0.875 + rtt * 0.125;
     this.#path.measured(rtt, rate, this.#limited, now);
-    // Towards an agent that races, a small window would bring the acknowledgements that it does not bear.
     const renewal = this.#sparing ? undefined : this.#path.renew(this.#window, this.#srtt, now);
     if (renewal === undefined) return;
     if ('window' in renewal) this.#window = renewal.window;
@@ -212,7 +214,7 @@ export class Sender {
 
   #grow(bytes: number): void {
     if (this.#path.draining) return;
-    const most = Math.min(this.#ceiling, this.#path.mostBytes);
+    const most = Math.min(this.#ceiling, this.#sparing ? Infinity : this.#path.mostBytes);
     if (this.#window > most) {
       this.#window = this.#threshold = Math.max(most, this.#window - (bytes >>> 3));
       return;
@@ -238,10 +240,10 @@ export class Sender {
     this.#sparing = sparing;
     this.#ceiling = Math.min(ceilingBytes, WINDOW_MAX_BYTES);
     for (const segment of this.#flight.values()) this.#addLost(segment);
-    if (this.#flight.size > 0) this.#threshold = Math.max(Math.floor(this.#window / 2), UP_WINDOW_START_BYTES);
+    if (this.#flight.size > 0 && !sparing) this.#threshold = Math.max(Math.floor(this.#window / 2), UP_WINDOW_START_BYTES);
     this.#flight.clear();
     this.#inFlightBytes = 0;
-    this.#window = UP_WINDOW_START_BYTES;
+    this.#window = sparing ? Math.min(UP_WINDOW_RACES_BYTES, this.#ceiling) : UP_WINDOW_START_BYTES;
     this.#recoverPn = (this.#nextPn - 1) >>> 0;
     this.#backoff = 0;
     this.#owedSince = 0;

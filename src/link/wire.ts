@@ -30,6 +30,8 @@ export const WINDOW_MAX_BYTES = 4 * 1024 * 1024;
 export const WINDOW_MIN_BYTES = 4 * 1024;
 /** The bridge starts low: the stock agent dies of floods of command frames. */
 export const UP_WINDOW_START_BYTES = 16 * 1024;
+/** An agent that races gets its frames one by one; small windows would bring it acknowledgements instead. */
+export const UP_WINDOW_RACES_BYTES = 64 * 1024;
 
 /** The bridge acknowledges unasked data after this time or amount, whichever is first. */
 export const DELAYED_ACK_MS = 150;

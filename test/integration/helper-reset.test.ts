@@ -1,5 +1,6 @@
+import { deflateSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
-import { helperText } from '../../src/helper/python/program.js';
+import { guardProgram, helperText } from '../../src/helper/python/program.js';
 import { run } from '../support/program.js';
 import { Scope } from '../support/scope.js';
 import { startSsh, ssh, type Target } from '../support/ssh.js';
@@ -64,5 +65,35 @@ describe('the end of a login whose agent hangs', () => {
     const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nprint(server_of(1), server_of(os.getppid()), server_of(99999999))\n`;
     expect((await run('python3', ['-'], { input: code })).stdout.toString()).toBe('0 0 0\n');
     expect((await ssh(target, ['python3', '-'], { input: code })).stdout.toString()).toBe('0 0 0\n');
+  });
+});
+
+describe('the guard of the first start', () => {
+  const begin = async (): Promise<ReturnType<typeof startSsh>> => {
+    const account = await throwawayUser(scope);
+    const sshd = await startSshd(scope, { users: [account.name] });
+    const target: Target = { ...sshd, user: account.name, password: account.password };
+    const unpack = `import zlib,binascii;exec(zlib.decompress(binascii.a2b_base64("${guardProgram('mark')}")))`;
+    const login = startSsh(target, [`stty raw -echo; echo up; python3 -c '${unpack}'`], { options: ['-tt'], input: 'open' });
+    await waitFor('the guard', () => login.stdout.includes('up\n'));
+    return login;
+  };
+
+  it('takes the program as stage 1 does: a damaged line is told, others are passed over', async () => {
+    const login = await begin();
+    const packed = deflateSync("print('the program', __name__)").toString('base64');
+    login.child.stdin?.write(`\n${' '.repeat(64)}\n${'?'.repeat(120)}\n`);
+    await waitFor('the answer', () => login.stdout.includes('@NAK-mark@'));
+    login.child.stdin?.write(`${packed}\n`);
+    expect((await login.done).status).toBe(0);
+    expect(login.stdout).toBe('up\n@NAK-mark@the program __main__\n');
+  });
+
+  it('ends a login in which the program stays away, so that the agent is freed', async () => {
+    const login = await begin();
+    login.child.stdin?.write('half of a pro');
+    const { status } = await login.done;
+    expect(status).toBe(255);
+    expect(login.stderr).toMatch(/reset by peer|Broken pipe/);
   });
 });

@@ -116,6 +116,10 @@ class Link(object):
         least = RTO_START if self.srtt is None else max(RTO_LEAST_RACES if self.races else RTO_LEAST, 2 * self.srtt + RTO_MARGIN)
         return min(RTO_MOST, least * 2 ** min(self.backoff, 7))
 
+    def quiet(self, now):
+        """No burst of the bridge is in progress, or its end is acknowledged now."""
+        return self.ack_now or self.ack_at is None or now >= self.ack_at
+
     def due(self):
         """The time at which pull() must be called again though nothing happens, or None."""
         times = [] if self.ack_at is None else [self.ack_at]

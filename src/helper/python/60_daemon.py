@@ -18,7 +18,7 @@ class Host(object):
         now = time.monotonic()
         self.link = Link(digest, b'down', b'up', self.stream, self.bye, now)
         self.user, self.sftp = User(*login), find_sftp()
-        self.inbox, self.outbox = bytearray(), bytearray()
+        self.inbox, self.outbox, self.grants = bytearray(), bytearray(), bytearray()
         self.channels, self.pids, self.programs = {}, {}, {}
         self.front = self.over = None
         self.login = Login() if P.get('races') else None
@@ -188,6 +188,9 @@ class Host(object):
                 self.detach()
 
     def flush(self, now):
+        if self.grants and self.link.quiet(now):
+            self.link.out += self.grants
+            self.grants.clear()
         while self.front:
             if len(self.outbox) < QUEUE_LIMIT:
                 self.outbox += self.link.pull(now, QUEUE_LIMIT)
@@ -208,7 +211,9 @@ class Host(object):
     # Messages
 
     def send(self, kind, channel, payload):
-        self.link.out += struct.pack('>II', kind << 24 | len(payload), channel) + payload
+        # An agent that races is sent nothing in the middle of a burst that can wait for its end.
+        out = self.grants if kind == CREDIT and self.link.races else self.link.out
+        out += struct.pack('>II', kind << 24 | len(payload), channel) + payload
 
     def stream(self, data):
         """Bytes of the bridge's stream, in order."""

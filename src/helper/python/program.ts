@@ -17,6 +17,7 @@ const FOLDER = new URL('./', import.meta.url);
 const PART = /^\d\d_\w+\.py$/;
 const FRONT = '00_front.py';
 const SFTP = 'sftp.py';
+const GUARD = ['54_reset.py', 'guard.py'];
 
 const cache = new Map<string, string>();
 
@@ -56,6 +57,14 @@ export function startProgram(parameters: HelperParameters): string {
 /** The front alone, in the same form: attaches to the surviving daemon or prints goneMark(). */
 export function attachProgram(parameters: HelperParameters): string {
   return pack(`${withParameters(parameters, stripped([FRONT]))}front()\n`);
+}
+
+/**
+ * What ends the login when the agent hangs while it types the program, in the same form: it takes the
+ * program's line in stage 1's place. `mark` is that of stage 1's answers.
+ */
+export function guardProgram(mark: string): string {
+  return pack(`M=b"${mark}"\n${stripped(GUARD)}`);
 }
 
 /**

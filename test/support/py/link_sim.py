@@ -272,5 +272,34 @@ def window(scope, seed):
     return found
 
 
+def hangs(scope, seed):
+    """How long an answer is waited for before the login is ended, hang by hang, and after a late answer."""
+    login, link, ended, waits, now = scope['Login'](), End(scope, b'down', b'up').link, [], [], 100.
+    login.finish = lambda leaders: ended.append(list(leaders))
+
+    def ask(now):
+        link.heard, link.bulk = now, True
+        now = login.due(link, {1: 1})
+        login.look(link, {1: 1}, now)
+        return now
+
+    def attach():
+        login.attached(None)
+        login.leader = 7
+
+    for n in range(7):
+        attach()
+        asked = ask(now)
+        now = login.due(link, {1: 1})
+        login.look(link, {1: 1}, now)
+        waits.append(round(now - asked, 2))
+        now += 5
+    attach()
+    link.heard = now = ask(now) + .4
+    login.look(link, {1: 1}, now)
+    asked = ask(now)
+    return {'ended': ended, 'waits': waits, 'late': round(login.due(link, {1: 1}) - asked, 2)}
+
+
 if __name__ == '__main__':
     print(json.dumps(globals()[sys.argv[2]](helper(sys.argv[1]), int(sys.argv[3]) if len(sys.argv) > 3 else 1)))

@@ -106,6 +106,32 @@ describe('the watchdog', () => {
     expect(await stalledAfter()).toBeLessThan(2_200);
   });
 
+  it('is quicker with an agent that dies often, until a promise is kept late', async () => {
+    const all = scene();
+    const stalledAfter = async (): Promise<number> => {
+      all.stalls = [];
+      await owing(all, 60_000);
+      const [ms = Infinity] = all.stalls;
+      all.backend.owed = 0;
+      all.dog.watch(all.backend, all.carrier);
+      // The next session works.
+      all.backend.progress += 1;
+      await vi.advanceTimersByTimeAsync(300);
+      return ms;
+    };
+    const times: number[] = [];
+    for (let n = 0; n < 5; n += 1) times.push(await stalledAfter());
+    expect(times.map((ms) => Math.round(ms / 100) / 10)).toEqual([1.8, 1.4, 1.1, 0.9, 0.9]);
+    // Silence for most of that, and then an answer after all.
+    all.stalls = [];
+    await owing(all, 700);
+    all.backend.owed = 0;
+    all.backend.progress += 1;
+    await vi.advanceTimersByTimeAsync(300);
+    expect(all.stalls).toEqual([]);
+    expect(await stalledAfter()).toBeGreaterThan(1_700);
+  });
+
   it('tells of kept promises, and of none while they are owed', async () => {
     const all = scene();
     await vi.advanceTimersByTimeAsync(500);

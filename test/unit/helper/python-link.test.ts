@@ -56,6 +56,10 @@ describe.skipIf(PYTHON === undefined)('the link of the python helper', () => {
     expect(found).toHaveLength(8);
   });
 
+  it('waits less for a sign of life with each hang that was one, until an answer comes late', async () => {
+    expect(await check('hangs')).toEqual({ ended: Array(7).fill([7]), waits: [1.2, 0.96, 0.77, 0.61, 0.49, 0.48, 0.48], late: 1.2 });
+  });
+
   it.each([1, 2, 3])('moves both streams exactly once over lossy, slow and replaced paths, within its window (seed %i)', async (seed) => {
     expect(await check('transfers', seed)).toMatchObject({ runs: 40, bad: [] });
   });
