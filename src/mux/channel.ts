@@ -1,6 +1,7 @@
 import type { Fault } from '../base/errors.js';
 import type { Channel, ChannelEvents, WindowSize } from './device.js';
 import { encodeMessage, header } from './message.js';
+import { Squeezer } from './squeeze.js';
 import { CREDIT_MOST_BYTES, CREDIT_TO_DEVICE_BYTES, CREDIT_TO_BRIDGE_BYTES, HEADER_BYTES, MSG, SLICE_BYTES } from './wire.js';
 
 /** Input held for the device before write() asks the caller to wait; a caller that goes on is its own fault. */
@@ -36,6 +37,7 @@ export class MuxChannel implements Channel {
   #done = false;
   #stopped = false;
   readonly #said = new Set<Milestone>();
+  readonly #squeezer = new Squeezer();
   #sendCredit = CREDIT_TO_BRIDGE_BYTES;
   /** What the device may have on its way and in our hands together. */
   #window = CREDIT_TO_DEVICE_BYTES;
@@ -131,16 +133,44 @@ export class MuxChannel implements Channel {
     return this.#queued > 0 ? this.#sendCredit > 0 : this.#ended && !this.#eofSent;
   }
 
-  /** The next message of at most `max` bytes whole: a slice of input, or EOF after the last. */
+  /** The next message: a slice of input that fits `max` bytes, unless compressed, or EOF after the last. */
   slice(max: number): Buffer[] {
     if (this.#queued === 0) {
       this.#eofSent = true;
       return [header(MSG.EOF, this.id, 0)];
     }
-    let length = Math.min(this.#queued, max - HEADER_BYTES, this.#sendCredit, SLICE_BYTES);
+    const parts = this.#squeezed() ?? this.#plain(max);
+    if (this.#blocked && this.#queued <= QUEUE_LIMIT_BYTES / 2) {
+      this.#blocked = false;
+      setImmediate(() => {
+        if (!this.#done) this.#events.drain();
+      });
+    }
+    return parts;
+  }
+
+  #squeezed(): Buffer[] | undefined {
+    const length = this.#squeezer.wants(Math.min(this.#queued, this.#sendCredit));
+    if (length === 0) return undefined;
+    const bytes = Buffer.concat(this.#take(length));
+    const packed = this.#squeezer.squeeze(bytes);
+    if (packed !== undefined) return [header(MSG.ZDATA, this.id, packed.length), packed];
+    this.#queue.unshift(bytes);
+    this.#queued += length;
+    this.#sendCredit += length;
+    return undefined;
+  }
+
+  #plain(max: number): Buffer[] {
+    const length = Math.min(this.#queued, max - HEADER_BYTES, this.#sendCredit, SLICE_BYTES);
+    return [header(MSG.DATA, this.id, length), ...this.#take(length)];
+  }
+
+  /** So many bytes from the front of the queue, on the device's credit. */
+  #take(length: number): Buffer[] {
     this.#queued -= length;
     this.#sendCredit -= length;
-    const parts = [header(MSG.DATA, this.id, length)];
+    const parts: Buffer[] = [];
     while (length > 0) {
       const first = this.#queue[0] as Buffer;
       if (first.length <= length) {
@@ -152,12 +182,6 @@ export class MuxChannel implements Channel {
         this.#queue[0] = first.subarray(length);
         length = 0;
       }
-    }
-    if (this.#blocked && this.#queued <= QUEUE_LIMIT_BYTES / 2) {
-      this.#blocked = false;
-      setImmediate(() => {
-        if (!this.#done) this.#events.drain();
-      });
     }
     return parts;
   }

@@ -43,7 +43,7 @@ export class Mux implements LinkUser, ChannelHost {
   /** The newest window size of each channel, sent behind all else that waits. */
   readonly #resizes = new Map<number, Buffer>();
   #introduced = false;
-  /** A control message larger than the room it found. */
+  /** What is left of a message larger than the room it found. */
   #remainder: Buffer | undefined;
   /** Channels with something to send, in turn. */
   readonly #turn = new Set<MuxChannel>();
@@ -162,11 +162,14 @@ export class Mux implements LinkUser, ChannelHost {
       if (room < HEADER_BYTES + MIN_SLICE_BYTES) break;
       this.#turn.delete(channel);
       if (!channel.hasData) continue;
-      for (const part of channel.slice(room)) {
-        parts.push(part);
-        room -= part.length;
-      }
+      const message = Buffer.concat(channel.slice(room));
       if (channel.hasData) this.#turn.add(channel);
+      parts.push(message.subarray(0, room));
+      if (message.length > room) {
+        this.#remainder = message.subarray(room);
+        break;
+      }
+      room -= message.length;
     }
     return parts.length === 0 ? undefined : Buffer.concat(parts);
   }

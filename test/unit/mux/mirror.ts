@@ -2,8 +2,9 @@
  * A device for the mux, as PROTOCOL-DEVICE.md section 3 describes it and nothing more: it runs `cat`
  * on every channel, keeps to its credit, and fails on everything that the bridge must not do.
  */
+import { inflateSync } from 'node:zlib';
 import { encodeMessage, MessageReader, type Message } from '../../../src/mux/message.js';
-import { CREDIT_TO_BRIDGE_BYTES, CREDIT_TO_DEVICE_BYTES, DEVICE_CHANNEL_BIT, MSG } from '../../../src/mux/wire.js';
+import { CREDIT_TO_BRIDGE_BYTES, CREDIT_TO_DEVICE_BYTES, DEVICE_CHANNEL_BIT, MSG, PAYLOAD_LIMIT_BYTES } from '../../../src/mux/wire.js';
 
 interface Echo {
   /** Bytes that came and were not yet sent back. */
@@ -63,11 +64,14 @@ export class Mirror {
     if (echo === undefined) return;
     switch (type) {
       case MSG.DATA:
+      case MSG.ZDATA: {
         if (echo.ended) throw new Error('DATA after EOF');
-        echo.granted -= payload.length;
+        const bytes = type === MSG.DATA ? Buffer.from(payload) : inflateSync(payload, { maxOutputLength: PAYLOAD_LIMIT_BYTES });
+        echo.granted -= bytes.length;
         if (echo.granted < 0) throw new Error('more DATA than credit');
-        echo.held.push(Buffer.from(payload));
+        echo.held.push(bytes);
         return;
+      }
       case MSG.EOF:
         if (echo.ended) throw new Error('EOF twice');
         echo.ended = true;

@@ -72,6 +72,17 @@ function pair(): { mux: Mux; mirror: Mirror; ended: Fault[]; open(): Heard; turn
   };
 }
 
+/** Bytes that do not compress, the same each time. */
+function noise(size: number, seed: number): Buffer {
+  const bytes = Buffer.alloc(size);
+  let state = seed + 1;
+  for (let at = 0; at < size; at += 1) {
+    state = (state * 48_271) % 2_147_483_647;
+    bytes[at] = state >>> 16;
+  }
+  return bytes;
+}
+
 function settle(turn: () => boolean): void {
   for (let n = 0; turn(); n += 1) if (n > 100_000) throw new Error('it never comes to rest');
 }
@@ -92,7 +103,8 @@ describe('the mux against a device that echoes', () => {
           const target = 'channel' in one ? channels[one.channel] : undefined;
           if (one.kind === 'turn') turn(one.max, one.echo);
           else if (one.kind === 'write') {
-            const bytes = Buffer.alloc(one.size, (salt += 1) & 255);
+            salt += 1;
+            const bytes = salt % 2 === 0 ? noise(one.size, salt) : Buffer.alloc(one.size, salt & 255);
             target?.sent.push(bytes);
             target?.heard.channel?.write(bytes);
           } else if (target !== undefined) {
@@ -152,7 +164,7 @@ describe('the mux against a device that echoes', () => {
     const bulk = [open(), open()];
     const typed = open();
     settle(turn);
-    for (const heard of bulk) heard.channel?.write(Buffer.alloc(CREDIT_TO_BRIDGE_BYTES));
+    for (const heard of bulk) heard.channel?.write(noise(CREDIT_TO_BRIDGE_BYTES, 1));
     typed.channel?.write(Buffer.from('x'));
     mirror.log.length = 0;
     while (!mirror.log.some(({ length }) => length === 1)) {
@@ -163,6 +175,30 @@ describe('the mux against a device that echoes', () => {
     const before = mirror.log.filter(({ length }) => length > 1).reduce((sum, { length }) => sum + length, 0);
     // One slice of each of the other two, and what else fits the frame that carries it.
     expect(before).toBeLessThan(3 * SLICE_BYTES);
+  });
+
+  it('compresses what compresses, in messages larger than a frame, and leaves the rest as it is', () => {
+    const { open, turn, mirror } = pair();
+    const [text, random] = [open(), open()];
+    settle(turn);
+    mirror.log.length = 0;
+    const words = Buffer.from(noise(100_000, 3).toString('hex'));
+    text.channel?.write(words);
+    random.channel?.write(noise(100_000, 4));
+    text.channel?.write(Buffer.from('short'));
+    settle(turn);
+    // The bridge numbers its channels from 1.
+    const sent = (number: number): [Set<number>, number] => {
+      const messages = mirror.log.filter(({ channel, type }) => channel === number && type !== MSG.CREDIT);
+      return [new Set(messages.map(({ type }) => type)), messages.reduce((sum, { length }) => sum + length, 0)];
+    };
+    expect(text.bytes.equals(Buffer.concat([words, Buffer.from('short')]))).toBe(true);
+    expect(random.bytes.length).toBe(100_000);
+    const [types, bytes] = sent(1);
+    expect(types).toContain(MSG.ZDATA);
+    expect(bytes).toBeLessThan(0.65 * words.length);
+    expect(Math.max(...mirror.log.map(({ length }) => length))).toBeGreaterThan(12_000);
+    expect(sent(2)).toEqual([new Set([MSG.DATA]), 100_000]);
   });
 
   it('sends control messages before data that waits', () => {
