@@ -37,7 +37,7 @@ export class Path {
   /** The largest window, in bytes, that does not lengthen what queues: Infinity where nothing does. */
   get mostBytes(): number {
     // The least of them holds what waits in the path all the time, and no jitter.
-    if (Math.min(...this.#lastRtts) <= this.#longest) return Infinity;
+    if (this.#lastRtts.length === 0 || Math.min(...this.#lastRtts) <= this.#longest) return Infinity;
     return Math.max(QUEUE_LEAST_BYTES, Math.floor(this.#rate * this.#longest));
   }
 
@@ -47,10 +47,11 @@ export class Path {
    * no queue of ours is left and what is measured is the path; and in the end that to which it may grow
    * again quickly, Infinity when the path has become longer.
    */
-  renew(window: number, srttMs: number, now: number): { window: number } | { threshold: number } | undefined {
+  renew(window: number, limited: boolean, srttMs: number, now: number): { window: number } | { threshold: number } | undefined {
     const drain = this.#drain;
     if (drain === undefined) {
-      if (now < this.#renewAt) return undefined;
+      // Where the window limits nothing, no queue is ours.
+      if (!limited || now < this.#renewAt) return undefined;
       this.#drain = { from: now + srttMs, until: now + 2 * srttMs, window, rtts: [] };
       return { window: Math.max(WINDOW_MIN_BYTES, Math.floor(Math.min(DRAINED_WINDOW * window, DRAINED_PATH * this.#rate * this.#rttMs))) };
     }
@@ -64,10 +65,12 @@ export class Path {
     return { threshold: longer ? Infinity : drain.window };
   }
 
-  /** Something was lost: the window before the drain is too much to grow to. */
-  cancelDrain(): void {
+  /** Something was lost: a drain is over. Gives the window before it, if there was one. */
+  cancelDrain(): number | undefined {
+    const window = this.#drain?.window;
+    if (window !== undefined) this.#renewAt = 0;
     this.#drain = undefined;
-    this.#renewAt = 0;
+    return window;
   }
 
   get #rate(): number {

@@ -206,10 +206,11 @@ export class Sender {
     const rate = (deliveredNow - delivered) / Math.max(now - deliveredAt, 1e-3);
     this.#srtt = this.#srtt === 0 ? rtt : this.#srtt * 0.875 + rtt * 0.125;
     this.#path.measured(rtt, rate, this.#limited, now);
-    const renewal = this.#sparing ? undefined : this.#path.renew(this.#window, this.#srtt, now);
+    const renewal = this.#sparing ? undefined : this.#path.renew(this.#window, this.#limited, this.#srtt, now);
     if (renewal === undefined) return;
     if ('window' in renewal) this.#window = renewal.window;
-    else this.#threshold = Math.min(this.#ceiling, renewal.threshold);
+    // What is still growing quickly goes on so.
+    else this.#threshold = Math.min(this.#ceiling, Math.max(this.#threshold, renewal.threshold));
   }
 
   #grow(bytes: number): void {
@@ -227,9 +228,8 @@ export class Sender {
 
   #shrink(): void {
     this.#recoverPn = (this.#nextPn - 1) >>> 0;
-    this.#window = Math.max(Math.floor(this.#window / 2), WINDOW_MIN_BYTES);
-    this.#threshold = this.#window;
-    this.#path.cancelDrain();
+    this.#threshold = Math.max(Math.floor((this.#path.cancelDrain() ?? this.#window) / 2), WINDOW_MIN_BYTES);
+    this.#window = Math.min(this.#window, this.#threshold);
   }
 
   /**

@@ -1,6 +1,6 @@
 /**
  * Wire constants of the link (PROTOCOL-DEVICE.md section 2). The helper on the device holds the same
- * values; test/unit/helper/wire.test.ts compares the two.
+ * values; test/unit/helper/python-wire.test.ts compares the two.
  */
 export const PACKET_START = 0x3a; // ':'
 export const PACKET_END = 0x3b; // ';'
@@ -45,8 +45,8 @@ export const DELAYED_ACK_RACES_BYTES = 2 * 1024 * 1024;
  */
 export const COMPANY_MS = 8;
 /**
- * Queueing that the window may cause: what the path delivers in so long, beyond what it delivers in the
- * smallest round trip. QUEUE_LEAST_BYTES it may hold in any case.
+ * Queueing that the window may cause: what the path delivers in so long, or in a quarter of its own round trip,
+ * beyond what it delivers in that. QUEUE_LEAST_BYTES it may hold in any case.
  */
 export const QUEUE_MS = 2;
 export const QUEUE_LEAST_BYTES = 32 * 1024;

@@ -7,12 +7,15 @@ import { CREDIT_MOST_BYTES, CREDIT_TO_DEVICE_BYTES, CREDIT_TO_BRIDGE_BYTES, HEAD
 /** Input held for the device before write() asks the caller to wait; a caller that goes on is its own fault. */
 const QUEUE_LIMIT_BYTES = 256 * 1024;
 
+/** What is compressed becomes so much smaller, or others wait longer for their turn. */
+const RATIO = 4;
+
 /** What the device says of a channel at most once. */
 export type Milestone = 'opened' | 'outcome' | 'eof';
 
 /** What a channel needs from its mux. */
 export interface ChannelHost {
-  /** Queues a control message ahead of all data. */
+  /** Queues a control message ahead of all data but the rest of a message that was begun. */
   control(message: Buffer): void;
   /** The same for what a client may ask for without end; false when it was dropped. */
   signal(message: Buffer): boolean;
@@ -139,7 +142,7 @@ export class MuxChannel implements Channel {
       this.#eofSent = true;
       return [header(MSG.EOF, this.id, 0)];
     }
-    const parts = this.#squeezed() ?? this.#plain(max);
+    const parts = this.#squeezed(max) ?? this.#plain(max);
     if (this.#blocked && this.#queued <= QUEUE_LIMIT_BYTES / 2) {
       this.#blocked = false;
       setImmediate(() => {
@@ -149,8 +152,8 @@ export class MuxChannel implements Channel {
     return parts;
   }
 
-  #squeezed(): Buffer[] | undefined {
-    const length = this.#squeezer.wants(Math.min(this.#queued, this.#sendCredit));
+  #squeezed(max: number): Buffer[] | undefined {
+    const length = this.#squeezer.wants(Math.min(this.#queued, this.#sendCredit, RATIO * max));
     if (length === 0) return undefined;
     const bytes = Buffer.concat(this.#take(length));
     const packed = this.#squeezer.squeeze(bytes);

@@ -1,6 +1,6 @@
 /**
  * Wire constants of the mux (PROTOCOL-DEVICE.md section 3). The helper on the device holds the same
- * values; test/unit/helper/wire.test.ts compares the two.
+ * values; test/unit/helper/python-wire.test.ts compares the two.
  */
 export const MSG = {
   OPEN: 1,
@@ -30,7 +30,7 @@ export const CREDIT_TO_DEVICE_BYTES = 1024 * 1024;
 export const CREDIT_TO_BRIDGE_BYTES = 256 * 1024;
 /** A receiver that keeps up lets its channel's window double up to this, for paths with delay. */
 export const CREDIT_MOST_BYTES = 2 * 1024 * 1024;
-/** Most payload of one channel between two turns of the others. */
+/** Most payload of one channel between two turns of the others, as it is; compressed: squeeze.ts. */
 export const SLICE_BYTES = 16 * 1024;
 /** Channel numbers given out by the device have this bit. */
 export const DEVICE_CHANNEL_BIT = 0x8000_0000;

@@ -50,13 +50,14 @@ class Path(object):
             return None
         return max(self.floor, int(max(self.rates or [0]) * self.longest()))
 
-    def renew(self, window, srtt, now):
+    def renew(self, window, full, srtt, now):
         """What looks like a queue may be a path that has become longer, and the shortest trip may have held a queue
         from the beginning. Now and then this gives (the window for the next two trips, None), in which no queue
         of ours is left and what is measured is the path; and in the end (None, that to which it may grow again
         quickly). None in between."""
         if not self.drain:
-            if now < self.again:
+            # Where the window limits nothing, no queue is ours.
+            if not full or now < self.again:
                 return None
             self.drain = now + srtt, now + 2 * srtt, window, []
             return max(WINDOW_LEAST, int(min(DRAINED_WINDOW * window, DRAINED_PATH * max(self.rates or [0]) * self.least))), None
@@ -68,7 +69,10 @@ class Path(object):
         self.trips.clear()
         return None, threshold
 
-    def lost(self):
-        """The window before the drain is too much to grow to."""
-        self.drain = self.again = None
+    def lost(self, window):
+        """Something was: a drain is over. Gives the window before it."""
+        if self.drain:
+            window = self.drain[2]
+            self.drain = self.again = None
+        return window
 

@@ -210,9 +210,9 @@ class Link(object):
             self.moved, self.backoff = now, 0
         if loss:
             self.recover, self.run = self.pn, 0
-            self.window = self.threshold = max(WINDOW_LEAST, self.window // 2)
+            self.threshold = max(WINDOW_LEAST, self.path.lost(self.window) // 2)
+            self.window = min(self.window, self.threshold)
             self.segment = max(SEGMENT_LEAST, self.segment // 2)
-            self.path.lost()
             return
         if self.run >= SEGMENT_RUN:
             self.run, self.segment = 0, min(SEGMENT_MOST, self.segment * 2)
@@ -230,9 +230,10 @@ class Link(object):
         self.srtt = trip if self.srtt is None else self.srtt * .875 + trip * .125
         self.path.measured(trip, rate, self.full, now)
         # With an agent that races, a small window would bring the acknowledgements that it does not bear.
-        renewed = None if self.races else self.path.renew(self.window, self.srtt, now)
+        renewed = None if self.races else self.path.renew(self.window, self.full, self.srtt, now)
         if renewed:
-            self.window, self.threshold = renewed[0] or self.window, renewed[1] or self.threshold
+            # What is still growing quickly goes on so.
+            self.window, self.threshold = renewed[0] or self.window, max(self.threshold, renewed[1] or 0)
 
     # Receiving
 

@@ -188,10 +188,10 @@ class Host(object):
                 self.detach()
 
     def flush(self, now):
-        if self.grants and self.link.quiet(now):
-            self.link.out += self.grants
-            self.grants.clear()
         while self.front:
+            if self.grants and self.link.quiet(now):
+                self.link.out += self.grants
+                self.grants.clear()
             if len(self.outbox) < QUEUE_LIMIT:
                 self.outbox += self.link.pull(now, QUEUE_LIMIT)
             if not self.outbox:

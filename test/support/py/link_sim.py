@@ -244,15 +244,15 @@ def transfers(scope, seed):
 
 def window(scope, seed):
     """What a link with always more to send gets out of a path of `rate` bytes a second that is `trip` seconds
-    long, or from the middle on `then`, and up to `jitter` more; and how long its packets wait there in the
+    long, or from a quarter on `then`, and up to `jitter` more; and how long its packets wait there in the
     middle case. Both in the second half."""
     found, dice = [], random.Random(seed)
     for rate, trip, then, jitter in ((20e6, .002, .002, 0), (20e6, .06, .06, 0), (1e6, .1, .1, 0), (8e6, .2, .2, 0),
                                      (8e6, .003, .003, .01), (2e6, .04, .04, .02), (8e6, .04, .08, 0), (1e6, .02, .06, 0)):
         end, path, waits, free, got, now, half, last = End(scope, b'down', b'up').link, [], [], 0., 0, 0., None, 0.
-        while now < 60:
+        while now < 40:
             now += .001
-            if now > 30 and half is None:
+            if now > 20 and half is None:
                 half = got
             while path and path[0][0] <= now:
                 at, pn, got, asked = path.pop(0)
@@ -264,11 +264,11 @@ def window(scope, seed):
             end.pull(now, 100000000)
             for pn, s, e, asked in [(f[0], f[1], f[2], f[4]) for f in end.flight if f[0] > before]:
                 free = max(free, now) + (e - s) / rate
-                if now > 30:
+                if now > 20:
                     waits.append(free - now)
-                last = max(last, free + (trip if now < 20 else then) + jitter * dice.random())
+                last = max(last, free + (trip if now < 10 else then) + jitter * dice.random())
                 path.append((last, pn, e, asked))
-        found.append({'share': (got - half) / 30 / rate, 'queue': sorted(waits)[len(waits) // 2], 'trip': then + jitter, 'rate': rate})
+        found.append({'share': (got - half) / 20 / rate, 'queue': sorted(waits)[len(waits) // 2], 'trip': then + jitter, 'rate': rate})
     return found
 
 

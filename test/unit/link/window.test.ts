@@ -1,4 +1,5 @@
 import { describe, expect, it } from 'vitest';
+import { Path } from '../../../src/link/path.js';
 import { Sender } from '../../../src/link/sender.js';
 import { QUEUE_LEAST_BYTES, QUEUE_MS } from '../../../src/link/wire.js';
 
@@ -17,8 +18,8 @@ interface Outcome {
 
 const FOR_MS = 60_000;
 
-/** What a sender with always more to send gets out of the path, in the second half of a minute. */
-function through({ rate, rttMs }: Shape): Outcome {
+/** What a sender gets out of the path from `fromMs` to `forMs`, which has `offers(now)` bytes to send each ms. */
+function through({ rate, rttMs }: Shape, offers: (now: number) => number = () => Infinity, fromMs = FOR_MS / 2, forMs = FOR_MS): Outcome {
   const sender = new Sender();
   const arrivals: { at: number; pn: number; end: number; asked: boolean }[] = [];
   const waits: number[] = [];
@@ -26,22 +27,29 @@ function through({ rate, rttMs }: Shape): Outcome {
   let lastAt = 0;
   let delivered = 0;
   let half = 0;
-  for (let now = 1; now <= FOR_MS; now += 1) {
+  let offered = 0;
+  const pull = (max: number): Buffer | undefined => {
+    const bytes = Math.min(max, offered);
+    offered -= bytes;
+    return bytes > 0 ? Buffer.alloc(bytes) : undefined;
+  };
+  for (let now = 1; now <= forMs; now += 1) {
+    offered = Math.min(1e9, offered + offers(now));
     for (let first = arrivals[0]; first !== undefined && first.at <= now; first = arrivals[0]) {
       arrivals.shift();
       delivered = first.end;
       if (first.asked) sender.acknowledge(first.end, first.pn, [], now);
     }
-    for (let t = sender.next(8_000, now, (max) => Buffer.alloc(max)); t !== undefined; t = sender.next(8_000, now, (max) => Buffer.alloc(max))) {
+    for (let t = sender.next(8_000, now, pull); t !== undefined; t = sender.next(8_000, now, pull)) {
       freeAt = Math.max(freeAt, now) + t.bytes.length / rate;
-      if (now > FOR_MS / 2) waits.push(freeAt - now);
+      if (now > fromMs) waits.push(freeAt - now);
       lastAt = Math.max(lastAt, freeAt + rttMs(now));
       arrivals.push({ at: lastAt, pn: t.pn, end: t.offset + t.bytes.length, asked: t.askAck });
     }
-    if (now === FOR_MS / 2) half = delivered;
+    if (now === fromMs) half = delivered;
   }
   waits.sort((a, b) => a - b);
-  return { rate: (delivered - half) / (FOR_MS / 2), queueMs: waits[Math.floor(waits.length / 2)] ?? 0 };
+  return { rate: (delivered - half) / (forMs - fromMs), queueMs: waits[Math.floor(waits.length / 2)] ?? 0 };
 }
 
 /** A number from 0 to 1 for each ms, the same in each run. */
@@ -70,5 +78,31 @@ describe('the window', () => {
     const reached = through({ rate, rttMs });
     expect(reached.rate).toBeGreaterThan(0.8 * rate);
     expect(reached.queueMs).toBeLessThan(Math.max(2.5 * QUEUE_MS, rtt / 2, (2 * QUEUE_LEAST_BYTES) / rate));
+  });
+
+  it('is soon full on a long path, also after a time of little to send', () => {
+    const shape = { rate: 8_000, rttMs: () => 200 };
+    expect(through(shape, () => Infinity, 0, 10_000).rate).toBeGreaterThan(0.65 * shape.rate);
+    // Fifteen seconds of 2 kB/s, then a copy.
+    expect(through(shape, (now) => (now <= 15_000 ? 2 : Infinity), 15_000, 25_000).rate).toBeGreaterThan(0.65 * shape.rate);
+  });
+
+  it('is measured anew where it is full, and what was before is what a loss halves', () => {
+    const path = new Path();
+    path.measured(100, 1_000, true, 1);
+    expect(path.renew(800_000, true, 100, 900)).toBeUndefined();
+    path.measured(100, 1_000, false, 1_200);
+    expect(path.renew(800_000, false, 100, 1_200)).toBeUndefined();
+    // Half of what the path holds without a queue.
+    expect(path.renew(800_000, true, 100, 1_200)).toEqual({ window: 50_000 });
+    expect(path.draining).toBe(true);
+    path.measured(90, 1_000, true, 1_350);
+    expect(path.renew(50_000, true, 100, 1_350)).toBeUndefined();
+    path.measured(90, 1_000, true, 1_450);
+    expect(path.renew(50_000, true, 100, 1_450)).toEqual({ threshold: 800_000 });
+    expect(path.cancelDrain()).toBeUndefined();
+    expect(path.renew(700_000, true, 100, 20_000)).toEqual({ window: 45_000 });
+    expect(path.cancelDrain()).toBe(700_000);
+    expect(path.draining).toBe(false);
   });
 });
