@@ -5,7 +5,7 @@ import type { Backend } from '../mux/backend.js';
 const TICK_OWED_MS = 100;
 const TICK_BUSY_MS = 250;
 const TICK_IDLE_MS = 5_000;
-/** Nothing kept for this long while something is owed: nudge once (the link has resent by then). */
+/** Nothing kept for this long while something is owed: nudge once. */
 const NUDGE_MS = 700;
 /** And for this long: the session is replaced. Both grow with the round trip and with `patience`. */
 const STALLED_MS = 1_700;
@@ -85,7 +85,7 @@ export class Watchdog {
   #tick(backend: Backend, carrier: Carrier): void {
     const now = performance.now();
     // Once only: a machine that is always late must still find what is lost.
-    this.#excused = !this.#excused && now - this.#dueAt > LATE_MS;
+    this.#excused = !this.#excused && now - this.#dueAt > LATE_MS * this.#haste;
     if (this.#excused) {
       this.#next(backend, carrier, TICK_BUSY_MS);
       return;

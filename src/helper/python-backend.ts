@@ -146,13 +146,13 @@ export class PythonBackend implements Backend {
     const parameters = { secret: this.#secret, graceSeconds: this.#options.graceSeconds, races: carrier.manners?.races === true };
     const first = this.#info === undefined;
     const program = first ? startProgram(parameters) : attachProgram(parameters);
-    // Later the daemon is the guard.
+    // Later the daemon is the guard, while channels are open.
     const guard = first && parameters.races ? `\n${READ_AHEAD}\n${guardProgram(this.#mark)}` : '';
     const began = performance.now();
     let outcome: StartOutcome = 'silent';
     for (let attempt = 1; ; attempt += 1) {
       // The line of stage 1 may have been what was lost; a stage 1 that runs takes it for a bad program.
-      if (outcome === 'silent') boot.run(`${stage1Line(this.#mark)}${guard}`);
+      if (outcome === 'silent') boot.run(`${stage1Line(this.#mark)}${attempt === 1 ? guard : ''}`);
       outcome = await this.#try(carrier, program, attempt, signal);
       if (outcome === 'attached') {
         this.#tryMs = Math.min(START_TRY_MS, Math.max(ATTACH_TRY_MIN_MS, 4 * (performance.now() - began)));

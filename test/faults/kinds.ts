@@ -238,7 +238,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   'agent-sticks': {
-    ...agentFault('the agent hangs while it types, until its session ends', 'hang', 45, 'the helper asks after 0.5 to 2.5 s, waits 1.2 s and ends the login; then the next try'),
+    ...agentFault('the agent hangs while it types, until its session ends', 'hang', 45, 'the helper asks after 0.5 to 2.5 s, waits 1.5 s and ends the login; then the next try'),
     // With other agents the end of a login is no cure.
     lab: 'c-agent',
   },

@@ -58,6 +58,26 @@ describe('the end of a login whose agent hangs', () => {
     expect(found).not.toContain(sshd.program.pid);
   });
 
+  it('ends a login that came no further than its boot sh, and none that has a front', async () => {
+    const account = await throwawayUser(scope);
+    const sshd = await startSshd(scope, { users: [account.name] });
+    const target: Target = { ...sshd, user: account.name, password: account.password };
+    // A front holds a socket, stage 1 does not.
+    const login = async (python: string): Promise<ReturnType<typeof startSsh>> => {
+      const program = startSsh(target, [`sh -c 'stty raw -echo 2>/dev/null;w=b1;python3 -c "${python};print(1,flush=1);time.sleep(60)";:'`], { options: ['-tt'], input: 'open' });
+      await waitFor('the login', () => program.stdout.includes('1'));
+      return program;
+    };
+    const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nprint(len(set(booting())))\n`;
+    const found = async (): Promise<string> => (await ssh(target, ['python3', '-'], { input: code })).stdout.toString();
+    const working = await login('import time,socket;s=socket.socket()');
+    expect(await found()).toBe('0\n');
+    const stuck = await login('import time');
+    expect(await found()).toBe('1\n');
+    await working.stop();
+    await stuck.stop();
+  });
+
   it('touches no process but an SSH server of the same user', async () => {
     const account = await throwawayUser(scope);
     const sshd = await startSshd(scope, { users: [account.name] });

@@ -2,10 +2,10 @@
 
 # Seconds without a word after which the bridge is asked whether it is there: when it was in the middle
 # of much, when it had just spoken, and when nothing was going on (it probes every 10 s while channels
-# are open); and seconds that it has to answer in. Each hang that was one, since a new login followed its
-# end, shortens these by HASTE, down to HASTE_LEAST of them; one answer later than LATE puts them back.
-ASK_BULK, ASK_AFTER, ASK_CALM, ANSWER_IN = .5, 2.5, 25, 1.2
-HASTE, HASTE_LEAST, LATE = .8, .4, .3
+# are open); and seconds that it has to answer in. Each hang on a path whose last answer was quick shortens
+# the latter by HASTE, down to HASTE_LEAST of it; an answer later than LATE, or none, puts it back.
+ASK_BULK, ASK_AFTER, ASK_CALM, ANSWER_IN = .5, 2.5, 25, 1.5
+HASTE, HASTE_LEAST, LATE = .8, .32, .3
 # Bytes of a packet behind which more is to be expected.
 BULK = 2000
 # Seconds without a front, while channels wait for one, after which a login that came no further than
@@ -16,14 +16,25 @@ LOGIN_TIME = 5
 BOOT_SH = b'stty raw -echo 2>/dev/null;w=b'
 
 
+def fronts():
+    """The parents of processes with a socket: a boot sh among them has a helper's front."""
+    for pid in os.listdir('/proc'):
+        try:
+            if any(os.readlink('/proc/%s/fd/%s' % (pid, fd)).startswith('socket:') for fd in os.listdir('/proc/%d/fd' % int(pid))):
+                yield process(pid)[1]
+        except (OSError, ValueError, IndexError):
+            pass
+
+
 def booting():
     """Session leaders of logins of which nothing has become but the bridge's boot sh."""
+    busy = set(fronts())
     for name in os.listdir('/proc'):
         try:
             pid = int(name)
             with open('/proc/%d/cmdline' % pid, 'rb') as f:
                 boots = BOOT_SH in f.read()
-            if boots and server_of(os.getsid(pid)):
+            if boots and pid not in busy and server_of(os.getsid(pid)):
                 yield os.getsid(pid)
         except (OSError, ValueError):
             pass
@@ -55,11 +66,13 @@ class Login(object):
         # The session's leader, above which the SSH server is that may be ended.
         self.leader = self.asked = self.lost = 0
         self.since, self.boot_time = None, BOOT_TIME
-        self.haste, self.ended = 1., False
+        # `quick`: since a login was ended last, an answer came in time by far.
+        self.haste, self.ended, self.quick = 1., False, False
 
     def attached(self, s):
         if self.ended:
-            self.haste = max(HASTE_LEAST, self.haste * HASTE)
+            self.haste = max(HASTE_LEAST, self.haste * HASTE) if self.quick else 1.
+            self.quick = False
         self.leader, self.asked, self.since, self.ended = 0, 0, None, False
         self.boot_time = BOOT_TIME
         try:
@@ -85,7 +98,8 @@ class Login(object):
 
     def look(self, link, channels, now):
         if 0 < self.asked <= link.heard:
-            if link.heard - self.asked > LATE + 4 * (link.srtt or 0):
+            self.quick = link.heard - self.asked <= LATE + 4 * (link.srtt or 0)
+            if not self.quick:
                 self.haste = 1.
             self.asked = 0
         due = self.due(link, channels)

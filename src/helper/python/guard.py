@@ -1,10 +1,10 @@
 # What comes before the program where the agent may hang while it types it: takes lines as stage 1 does
 # (python-backend.ts), and ends the login when one that is due does not come. Frees the agent, which no
 # new login could. 54_reset.py is put in front, and `M`, the mark of the answers.
-import sys, zlib, binascii
+import zlib, binascii
 
-# Seconds without a byte; the bridge types the program at once, and again after 6.
-SILENCE = 5
+# Seconds without a byte; the bridge types the program at once, and again, in small frames, after 6.
+SILENCE = 8
 
 
 def line():
@@ -12,8 +12,11 @@ def line():
     while text[-1:] != b'\n':
         if not select.select([0], [], [], SILENCE)[0]:
             server = server_of(os.getsid(0))
-            if server:
-                reset(server, os.getsid(0))
+            try:
+                if server:
+                    reset(server, os.getsid(0))
+            except OSError:
+                pass
         # Byte by byte: nothing behind the line is taken from the front.
         byte = os.read(0, 1)
         if not byte:

@@ -287,8 +287,12 @@ def hangs(scope, seed):
         login.attached(None)
         login.leader = 7
 
-    for n in range(7):
+    for n in range(9):
         attach()
+        if n != 3:
+            # An answer in time; without one, nothing is known of the path.
+            link.heard = now = ask(now) + .1
+            login.look(link, {1: 1}, now)
         asked = ask(now)
         now = login.due(link, {1: 1})
         login.look(link, {1: 1}, now)
