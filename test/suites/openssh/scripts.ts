@@ -49,7 +49,7 @@ export const SCRIPTS: readonly Script[] = [
   ...server('key-options', 'scp', 'scp3', 'scp-uri'),
   { name: 'sftp', seconds: 3600, notOnSh: 'asks 300,000 times for 5 bytes each: hours, at a round trip through a shell for each' },
   not('sftp-chroot', 'ChrootDirectory of sshd_config'),
-  { name: 'sftp-cmds', seen: 'sh: right as far as it came in 15 minutes on a machine with a load of 35' },
+  { name: 'sftp-cmds' },
   ...server('sftp-badcmds', 'sftp-batch', 'sftp-glob'),
   not('sftp-perm', "options of the sftp-server program (-R, -p, -P); the protocol's part is in sftp-cmds and sftp"),
   ...server('sftp-uri', 'reconfigure'),
