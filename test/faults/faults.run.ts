@@ -36,7 +36,7 @@ const say = (text: string): void => void process.stdout.write(`${text}\n`);
 /** Kind by kind in turn, in an order that the seed decides; the kinds of one lab together. */
 function schedule(): { kind: string; number: number }[] {
   const kinds = Object.keys(KINDS).filter((kind) => ONLY === undefined || ONLY.includes(kind));
-  const list = Array.from({ length: RUNS }, (_, i) => ({ kind: kinds[i % kinds.length] as string, number: NUMBER === undefined ? Math.floor(i / kinds.length) : Number(NUMBER) }));
+  const list = Array.from({ length: NUMBER === undefined ? RUNS : kinds.length }, (_, i) => ({ kind: kinds[i % kinds.length] as string, number: NUMBER === undefined ? Math.floor(i / kinds.length) : Number(NUMBER) }));
   const mixed = new Chance(SEED, 'order').shuffled(list);
   return (Object.keys(LABS) as (keyof typeof LABS)[]).flatMap((lab) => mixed.filter(({ kind, number }) => labOf(kind, number) === lab));
 }

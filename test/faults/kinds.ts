@@ -390,6 +390,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
       await waitFor('the end of the bridge', () => !before.running, 20_000);
       const { status } = await before.done;
       if (status !== 4) throw new Error(`the bridge ended with ${status}`);
+      await lab.overlookHelpers();
       await lab.startBridge();
     },
   },
