@@ -20,7 +20,9 @@ chmod +x .db
 # prints: ^0\n7\nout
 db true; echo $?
 db 'exit 7'; echo $?
-db 'echo out; echo err >&2' 2>e; cat e
+db 'echo out; echo err >&2' 2>e
+# What filters it ends behind dbclient.
+until_true grep -q err e; cat e
 random 4 >a
 db cat <a | cmp - a; echo ${PIPESTATUS[*]}
 db 'kill -9 $$'; echo $?

@@ -231,7 +231,7 @@ ssh -A -o IdentityAgent=$SSH_AUTH_SOCK dev "ssh-add -l; test -S \$SSH_AUTH_SOCK 
 until_true sh -c "! test -e $(cat $R/.where)" && echo removed
 ssh -A -o IdentityAgent=$SSH_AUTH_SOCK dev "ssh -F none -o StrictHostKeyChecking=no -o UserKnownHostsFile=/dev/null -o LogLevel=ERROR -p $SSHD_PORT $U@127.0.0.1 echo through the agent"; echo $?
 ssh -a -o IdentityAgent=$SSH_AUTH_SOCK dev 'echo ${SSH_AUTH_SOCK-unset}'
-ssh -A dev 'echo ${SSH_AUTH_SOCK-unset}; ssh-add -l' 2>&1
+ssh -A dev 'echo ${SSH_AUTH_SOCK-unset}; ssh-add -l 2>&1'
 ssh-add -q -D
 ssh -A -o IdentityAgent=$SSH_AUTH_SOCK dev "ssh-add -l"; echo $?
 
