@@ -162,14 +162,13 @@ export class Mux implements LinkUser, ChannelHost {
       if (room < HEADER_BYTES + MIN_SLICE_BYTES) break;
       this.#turn.delete(channel);
       if (!channel.hasData) continue;
-      const message = Buffer.concat(channel.slice(room));
-      if (channel.hasData) this.#turn.add(channel);
-      parts.push(message.subarray(0, room));
-      if (message.length > room) {
-        this.#remainder = message.subarray(room);
-        break;
+      for (const part of channel.slice(room)) {
+        parts.push(part.subarray(0, room));
+        // The last part of a compressed message only; then there is no room for another.
+        if (part.length > room) this.#remainder = part.subarray(room);
+        room -= Math.min(room, part.length);
       }
-      room -= message.length;
+      if (channel.hasData) this.#turn.add(channel);
     }
     return parts.length === 0 ? undefined : Buffer.concat(parts);
   }

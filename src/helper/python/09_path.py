@@ -23,8 +23,8 @@ class Path(object):
         # Seconds of a round trip without a queue, as far as it was seen so; and when to measure that anew.
         self.least = self.again = None
         self.trips, self.rates = deque(maxlen=TRIPS), deque(maxlen=TRIPS)
-        # While it is drained: from when what is measured counts, until when, the window before, and trips.
-        self.drain = None
+        # While it is drained: from when what is measured counts, until when, and the window before.
+        self.drain, self.drained = None, []
 
     def measured(self, trip, rate, full, now):
         """A round trip and the bytes a second during it; full: the window was, so that this is the path's rate."""
@@ -36,7 +36,7 @@ class Path(object):
         if self.again is None:
             self.again = now + RENEW_FIRST
         if self.drain and now >= self.drain[0]:
-            self.drain[3].append(trip)
+            self.drained.append(trip)
 
     def longest(self):
         """Seconds of the longest round trip that the window may cause. A quarter of it goes out at once, and
@@ -59,12 +59,13 @@ class Path(object):
             # Where the window limits nothing, no queue is ours.
             if not full or now < self.again:
                 return None
-            self.drain = now + srtt, now + 2 * srtt, window, []
+            self.drain, self.drained = (now + srtt, now + 2 * srtt, window), []
             return max(WINDOW_LEAST, int(min(DRAINED_WINDOW * window, DRAINED_PATH * max(self.rates or [0]) * self.least))), None
-        if now < self.drain[1] or not self.drain[3]:
+        _, until, before = self.drain
+        if now < until or not self.drained:
             return None
-        least = middle(self.drain[3])
-        threshold = WINDOW_MOST if least > self.longest() else self.drain[2]
+        least = middle(self.drained)
+        threshold = WINDOW_MOST if least > self.longest() else before
         self.drain, self.least, self.again = None, least, now + RENEW_TIME
         self.trips.clear()
         return None, threshold

@@ -29,6 +29,11 @@ it('both halves of the link agree on its constants', () => {
     ranges: constant('RANGES_MOST'),
     reassembly: constant('REASSEMBLY_LIMIT'),
     windowMost: constant('WINDOW_MOST'),
+    queueMs: constant('QUEUE_TIME') * 1000,
+    queueLeast: constant('QUEUE_LEAST'),
+    trips: constant('TRIPS'),
+    renewMs: constant('RENEW_TIME') * 1000,
+    renewFirstMs: constant('RENEW_FIRST') * 1000,
   }).toEqual({
     data: link.TYPE_DATA,
     ack: link.TYPE_ACK,
@@ -40,6 +45,11 @@ it('both halves of the link agree on its constants', () => {
     ranges: link.ACK_RANGES,
     reassembly: link.REASSEMBLY_LIMIT_BYTES,
     windowMost: link.WINDOW_MAX_BYTES,
+    queueMs: link.QUEUE_MS,
+    queueLeast: link.QUEUE_LEAST_BYTES,
+    trips: link.RTTS,
+    renewMs: link.RENEW_MS,
+    renewFirstMs: link.RENEW_FIRST_MS,
   });
 });
 
