@@ -5,12 +5,11 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import type { Injection } from '../../src/agent/agent.js';
-import { decodeFrame } from '../../src/protocol/decode.js';
-import { encodeFrame, encodeUnchecked, newRequestId } from '../../src/protocol/encode.js';
-import type { LegName, Verdict } from '../../src/relay/options.js';
+import { encodeFrame, newRequestId } from '../../src/protocol/encode.js';
 import { Program } from '../support/program.js';
 import { waitFor } from '../support/wait.js';
 import type { Chance } from './chance.js';
+import { changed, FOREIGN, hasPacket, isWork, spoil } from './frame-damage.js';
 import type { Lab } from './lab.js';
 
 export type LabName = 'sound' | 'brief' | 'c-agent' | 'csharp-agent';
@@ -47,40 +46,6 @@ function agentFault(title: string, what: Injection, boundSeconds = 25, because =
     },
   };
 }
-
-/** Does something to some of the frames of one leg for a while. */
-async function spoil(lab: Lab, leg: LegName, ms: number, how: (bytes: Buffer) => Verdict): Promise<void> {
-  const filter = (from: LegName, bytes: Buffer): Verdict => (from === leg && isWork(bytes) ? how(bytes) : 'pass');
-  lab.filter = filter;
-  await sleep(ms);
-  if (lab.filter === filter) lab.filter = undefined;
-}
-
-function isWork(bytes: Buffer): boolean {
-  const head = bytes.subarray(0, 200).toString('latin1');
-  return head.includes('"command');
-}
-
-/** Changes what the shell printed. */
-function changed(bytes: Buffer, change: (data: Buffer) => Buffer): Verdict {
-  const decoded = decodeFrame(bytes);
-  if (decoded.kind !== 'frame' || decoded.frame.operation !== 'command_response') return 'pass';
-  return { replace: encodeUnchecked({ ...decoded.frame, data: change(decoded.frame.data) }) };
-}
-
-/** Whether it holds a packet of the link, and one of more than `chars` characters. */
-function hasPacket(bytes: Buffer, chars: number): boolean {
-  const decoded = decodeFrame(bytes);
-  if (decoded.kind !== 'frame' || decoded.frame.operation !== 'command_response') return false;
-  return decoded.frame.data.toString('latin1').split(/[:;]/).some((piece) => piece.length > chars && /^[A-Za-z0-9+/=]+$/.test(piece));
-}
-
-const FOREIGN = [
-  '\r\nBroadcast message from root@device (pts/7):\r\n\r\nThe system is going down for maintenance;\r\n',
-  '[1]+  Done                    sleep 3\r\n',
-  '\u001b[31mkernel: eth0: link down\u001b[0m\r\n',
-  ':AAAA;', ':', ';', 'Last login: never\r\n', '\ufffd', '\u0007',
-];
 
 async function killAll(pids: readonly number[], signal: NodeJS.Signals): Promise<void> {
   for (const pid of pids) {

@@ -2,140 +2,17 @@
  * The built-in SFTP server of the python helper beside OpenSSH's sftp-server: the same requests, in a
  * folder of the same name and content, must get the same bytes.
  */
-import {
-  chmodSync, chownSync, lstatSync, lutimesSync, mkdirSync, readdirSync, readFileSync, readlinkSync, rmSync, symlinkSync, utimesSync, writeFileSync,
-} from 'node:fs';
 import { userInfo } from 'node:os';
-import { join } from 'node:path';
-import { inflateSync } from 'node:zlib';
 import fc from 'fast-check';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
-import { sftpProgram } from '../../src/helper/python/program.js';
-import { evalPython, PYTHON } from '../support/py/run.js';
+import { PYTHON } from '../support/py/run.js';
 import { Scope } from '../support/scope.js';
-import { attributes, FXF, FXP, handle, init, names, packet, SftpPeer, string, u32, u64, type Answer, type Request } from '../support/sftp-wire.js';
-
-const OPENSSH = ['/usr/lib/openssh/sftp-server'];
-/** nobody: so that permissions mean something where the tests run as root. */
-const UID = process.getuid?.() === 0 ? 65534 : undefined;
-/** Before any half year ago, and after it for a very long time. */
-const OLD = 1_000_000_000;
-const NEW = 4_000_000_000;
+import { attributes, FXF, FXP, handle, init, packet, SftpPeer, string, u32, u64, type Request } from '../support/sftp-wire.js';
+import { asUser, builtin, folder, NEW, OLD, OPENSSH, prepare, same, seen, setUp, trace, UID } from './sftp-beside-openssh.js';
 
 const scope = new Scope();
 afterAll(() => scope.end());
-let builtin: string[];
-let folder: string;
-
-beforeAll(async () => {
-  const dir = await scope.tempDir('sftp');
-  chmodSync(dir, 0o755);
-  if (PYTHON === undefined) return;
-  const program = join(dir, 'server.py');
-  // It takes the user's rights on its own: the interpreter may lie where that user cannot go.
-  const become = 'import sys\nfor n in map(int,sys.argv[1:]):os.setgroups([]);os.setgid(n);os.setuid(n)\n';
-  writeFileSync(program, `${inflateSync(Buffer.from(sftpProgram(), 'base64')).toString()}${become}sftp_main(0,1)\n`);
-  // What is called python3 may be a slow script around the real one.
-  const interpreter = evalPython('import sys; print(sys.executable, end="")', '');
-  builtin = [interpreter, '-S', '-E', program];
-  folder = join(dir, 'device');
-});
-
-/** The device's files before each run: one of each sort, with times that do not change. */
-function prepare(): void {
-  rmSync(folder, { recursive: true, force: true });
-  mkdirSync(folder);
-  const at = (name: string): string => join(folder, name);
-  mkdirSync(at('dir'));
-  mkdirSync(at('full'));
-  writeFileSync(at('file'), 'some text\n'.repeat(100));
-  writeFileSync(at('dir/inner'), 'x');
-  writeFileSync(at('full/one'), '1');
-  writeFileSync(at('empty'), '');
-  writeFileSync(at('secret'), 'no');
-  writeFileSync(at('-odd \'"name\n'), 'odd');
-  // A name that is no UTF-8.
-  writeFileSync(Buffer.concat([Buffer.from(at('bytes')), Buffer.from([0xff, 0xfe])]), '');
-  symlinkSync('file', at('link'));
-  symlinkSync('dir/', at('dirlink'));
-  symlinkSync('nowhere', at('dangling'));
-  symlinkSync('loop', at('loop'));
-  symlinkSync('/', at('root'));
-  symlinkSync('../device/dirlink/../link', at('far'));
-  for (const [n, name] of walk(Buffer.from(folder)).entries()) lutimesSync(name, OLD, n % 2 === 0 ? OLD : NEW);
-  for (const name of ['file', 'dir', 'full', 'empty', 'dir/inner', 'full/one', '']) if (UID !== undefined) chownSync(at(name), UID, UID);
-  chmodSync(at('file'), 0o4755);
-  chmodSync(at('dir'), 0o1751);
-  chmodSync(at('secret'), 0o600);
-  utimesSync(folder, OLD, OLD);
-}
-
-/** Everything below a folder, in the order of the names. Node's own recursion knows no bytes. */
-function walk(at: Buffer): Buffer[] {
-  const below = readdirSync(at, { encoding: 'buffer' }).sort(Buffer.compare);
-  return below.map((name) => Buffer.concat([at, Buffer.from('/'), name])).flatMap((path) => [path, ...(lstatSync(path).isDirectory() ? walk(path) : [])]);
-}
-
-/** Bytes of a file's content that are compared: sparse ones are far too long. */
-const CONTENT_MOST = 10_000;
-
-/** What lies on the device, as text: names, kinds, modes, sizes, content. */
-function listing(): string[] {
-  return walk(Buffer.from(folder)).map((path) => {
-    const stat = lstatSync(path);
-    const { mode, uid, gid, nlink, size } = stat;
-    const file = stat.isFile() ? (size > CONTENT_MOST ? size : readFileSync(path, 'latin1')) : '';
-    return [path.subarray(folder.length).toString('latin1'), mode.toString(8), uid, gid, nlink, stat.isSymbolicLink() ? readlinkSync(path, 'latin1') : file].join(' ');
-  });
-}
-
-/** The answer as text, without what two runs cannot have in common: when, and the order of a folder. */
-function seen({ kind, id, body }: Answer): string {
-  const recent = Math.floor(Date.now() / 1000) - 3600;
-  const plain = (a: Buffer, listed = false): string => {
-    if (a.length < 32) return a.toString('hex');
-    // The reading of a folder changes its own time: before or after it is looked at.
-    const times = [a.readUInt32BE(24), a.readUInt32BE(28)].map((t, n) => ((t > recent && t < NEW - 1) || (n === 0 && (listed || t === OLD)) ? 'now' : t));
-    return `${a.subarray(0, 24).toString('hex')} ${times.join()}`;
-  };
-  if (kind === FXP.ATTRS) return `${kind} ${id} ${plain(body)}`;
-  if (kind !== FXP.NAME) return `${kind} ${id} ${body.toString('latin1')}`;
-  // The clock may go to the next minute between the two runs.
-  const long = (text: Buffer): string => text.toString('latin1').replace(/ \d\d:\d\d /, ' hh:mm ');
-  const list = names(body).map((n) => `${n.name.toString('latin1')} | ${long(n.longName)} | ${plain(n.attributes, true)}`);
-  return [`${kind} ${id}`, ...list.sort()].join('\n');
-}
-
-/** The server in the device's folder, without the rights of root. */
-function asUser(server: readonly string[]): SftpPeer {
-  if (UID === undefined) return new SftpPeer(server, { cwd: folder });
-  return server === builtin ? new SftpPeer([...server, String(UID)], { cwd: folder }) : new SftpPeer(server, { cwd: folder, uid: UID });
-}
-
-interface Trace {
-  answers: string[];
-  files: string[];
-}
-
-async function trace(server: readonly string[], requests: readonly Request[]): Promise<Trace> {
-  prepare();
-  const peer = asUser(server);
-  peer.write(init());
-  await peer.have(1);
-  const answers: Answer[] = [];
-  for (const request of requests) answers.push(...(await peer.ask(request)));
-  expect(await peer.end()).toBe(0);
-  expect(peer.stderr).toBe('');
-  return { answers: answers.map(seen), files: listing() };
-}
-
-/** Runs the requests on both; returns what OpenSSH answered when the built-in one did the same. */
-async function same(...requests: readonly Request[]): Promise<string[]> {
-  const theirs = await trace(OPENSSH, requests);
-  const ours = await trace(builtin, requests);
-  expect(ours).toEqual(theirs);
-  return theirs.answers;
-}
+beforeAll(() => setUp(scope));
 
 const NONE = attributes({});
 const path = string;
