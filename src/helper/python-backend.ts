@@ -45,7 +45,7 @@ if sys.version_info<(3,5):sys.exit(9)
 f=open(0,"rb",0,closefd=False)
 m=os.environ.pop("_I","").encode()
 while 1:
- l=f.readline()
+ l=f.readline(1<<20)
  if not l:sys.exit(0)
  try:p=zlib.decompress(binascii.a2b_base64(l))
  except Exception:

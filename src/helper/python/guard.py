@@ -5,11 +5,13 @@ import zlib, binascii
 
 # Seconds without a byte; the bridge types the program at once, and again, in small frames, after 6.
 SILENCE = 8
+# Bytes of a line; a longer one is none of ours.
+LINE_MOST = 1048576
 
 
 def line():
     text = bytearray()
-    while text[-1:] != b'\n':
+    while text[-1:] != b'\n' and len(text) < LINE_MOST:
         if not select.select([0], [], [], SILENCE)[0]:
             server = server_of(os.getsid(0))
             try:
