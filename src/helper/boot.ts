@@ -23,6 +23,9 @@ const NOISE_LIMIT_BYTES = 64 * 1024;
  */
 const PRELUDES = ['', '\r', '\r'];
 
+/** What the boot sh says of itself among the tools when it is bash. */
+const BASH = 'bash';
+
 /** Prints the marker with the tools found. */
 const ANSWER = 'printf "@%s%s,@" $w "$f"';
 
@@ -50,7 +53,7 @@ export function bootLine(word: string): string {
     'unset TMOUT',
     'stty raw -echo 2>/dev/null',
     `w=${a};w=\${w}${b}`,
-    'f=',
+    `f=\${BASH_VERSION:+,${BASH}}`,
     `for t in ${tools};do command -v $t >/dev/null 2>&1&&f=$f,$t;done`,
     ANSWER,
     'while IFS= read -r l;do case $l in *"$w "*)eval "${l##*$w }";;esac;done',
@@ -129,7 +132,7 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, atte
       const tools = text.toString('latin1', at + marker.length, end).split(',');
       settle(() => {
         resolve({
-          facts: Object.fromEntries(tools.filter((tool) => PROBED_TOOLS.includes(tool)).map((tool) => [tool, 'yes'])),
+          facts: Object.fromEntries(tools.filter((tool) => tool === BASH || PROBED_TOOLS.includes(tool)).map((tool) => [tool, 'yes'])),
           noise: text.subarray(0, at),
           rest: text.subarray(end + 1),
           run: (line) => {

@@ -23,10 +23,10 @@ const CAREFUL_CHARS = 1_000;
 /** An agent that stalls, or sends output only after a command, is asked this often. */
 const NUDGE_MS = 400;
 /**
- * A boot sh that is bash reads up to 128 characters beyond the line it executes; these are there for
- * it. Stage 1 passes over short lines.
+ * A boot sh that is bash (5.2; older ones 128) may have read up to 4,095 characters beyond the line that
+ * it executes; these are there for it. Stage 1 passes over short lines.
  */
-const READ_AHEAD = `${' '.repeat(64)}\n`.repeat(2);
+const READ_AHEAD = `${' '.repeat(63)}\n`.repeat(64);
 /** Text kept while looking for stage 1's markers. */
 const TAIL_CHARS = 64;
 
@@ -147,12 +147,13 @@ export class PythonBackend implements Backend {
     const first = this.#info === undefined;
     const program = first ? startProgram(parameters) : attachProgram(parameters);
     // Later the daemon is the guard, while channels are open.
-    const guard = first && parameters.races ? `\n${READ_AHEAD}\n${guardProgram(this.#mark)}` : '';
+    const guard = first && parameters.races ? `${guardProgram(this.#mark)}\n` : '';
+    const ahead = boot.facts['bash'] === undefined ? '' : READ_AHEAD;
     const began = performance.now();
     let outcome: StartOutcome = 'silent';
     for (let attempt = 1; ; attempt += 1) {
       // The line of stage 1 may have been what was lost; a stage 1 that runs takes it for a bad program.
-      if (outcome === 'silent') boot.run(`${stage1Line(this.#mark)}${attempt === 1 ? guard : ''}`);
+      if (outcome === 'silent') boot.run(`${stage1Line(this.#mark)}\n${ahead}${attempt === 1 ? guard : ''}`);
       outcome = await this.#try(carrier, program, attempt, signal);
       if (outcome === 'attached') {
         this.#tryMs = Math.min(START_TRY_MS, Math.max(ATTACH_TRY_MIN_MS, 4 * (performance.now() - began)));
@@ -241,9 +242,9 @@ export class PythonBackend implements Backend {
           resolve('attached');
         });
       });
-      // The four line ends take two bytes each on the wire.
-      const size = attempt === 1 ? carrier.maxWrite - 4 : CAREFUL_CHARS;
-      const line = `${READ_AHEAD}\n${program}\n`;
+      const line = `\n${program}\n`;
+      // Line ends take two bytes each on the wire.
+      const size = attempt === 1 ? carrier.maxWrite - (line.split('\n').length - 1) : CAREFUL_CHARS;
       for (let at = 0; at < line.length; at += size) carrier.write(line.slice(at, at + size));
     });
   }

@@ -6,7 +6,7 @@ import type { Device } from './device.js';
 export interface Boot {
   /** Executes one sh command line in the boot sh (raw, no-echo terminal; it stays when the command ends). */
   run(line: string): void;
-  /** Facts of the probe: tool name to 'yes', and `uname`. */
+  /** Facts of the probe: tool name to 'yes'; `bash` when the boot sh itself is bash. */
   readonly facts: Readonly<Record<string, string>>;
 }
 
