@@ -1,11 +1,13 @@
 /** The options of the SSH server that `bridge` and `demo` have in common: what sshd_config says for sshd. */
 import { InvalidArgumentError, type Command } from 'commander';
 import { GRACE_MS, LINGER_MS } from '../bridge/bridge.js';
+import { chooseAlgorithms } from '../ssh/algorithm-list.js';
+import { DEFAULT_ALGORITHMS, type AlgorithmLists } from '../ssh/algorithms.js';
 import { LOGIN_GRACE_MS, MAX_UNAUTHENTICATED } from '../ssh/limits.js';
 import { DEFAULT_POLICY, isSftpCommand, parseEndpoint, parseVariable, type Endpoint, type SshPolicy } from '../ssh/policy.js';
 import { readBanner } from './banner.js';
 import type { BridgeSettings } from './deps.js';
-import { list, option, repeatable, wholeNumber } from './option.js';
+import { list, option, parsed, repeatable, wholeNumber } from './option.js';
 
 const TIERS = ['auto', 'python', 'sh', 'raw'] as const;
 
@@ -31,6 +33,11 @@ export interface ServerOptions {
   forceCommand?: string;
   setEnv?: [name: string, value: string][];
   banner?: string;
+  kexAlgorithms?: readonly string[];
+  ciphers?: readonly string[];
+  macs?: readonly string[];
+  hostKeyAlgorithms?: readonly string[];
+  pubkeyAcceptedAlgorithms?: readonly string[];
   rekeyLimit?: { bytes: number; ms: number | undefined };
   loginGrace?: number;
   maxStartups?: number;
@@ -56,6 +63,11 @@ export function withServerOptions(command: Command): Command {
     .addOption(option('--force-command <command>', 'run this instead of what clients ask for; internal-sftp is the SFTP server').argParser(forcedCommand))
     .addOption(option('--set-env <variable>', 'NAME=VALUE for every session, stronger than the client’s (repeatable)').argParser(variables))
     .addOption(option('--banner <file>', 'shown to clients before they log in'))
+    .addOption(option('--kex-algorithms <list>', 'key exchange methods: a,b those; +a those as well; ^a those first; -a not those (with * and ?)').argParser(algorithms('kex')))
+    .addOption(option('--ciphers <list>', 'likewise').argParser(algorithms('ciphers')))
+    .addOption(option('--macs <list>', 'likewise').argParser(algorithms('macs')))
+    .addOption(option('--host-key-algorithms <list>', 'signatures of the host keys, likewise').argParser(algorithms('hostKeys')))
+    .addOption(option('--pubkey-accepted-algorithms <list>', 'signatures of users’ keys, likewise').argParser(algorithms('publicKeys')))
     .addOption(option('--rekey-limit <limit>', 'new keys after BYTES[K|M|G][,SECONDS] (default: 1G,3600)').argParser(rekeyLimit))
     .addOption(option('--login-grace <seconds>', `how long a client may take to log in (default: ${LOGIN_GRACE_MS / 1000})`).argParser(wholeNumber(1, 86_400, 'seconds')))
     .addOption(option('--max-startups <n>', `clients that may be logging in at a time (default: ${MAX_UNAUTHENTICATED})`).argParser(wholeNumber(1, 1_000, 'clients')));
@@ -74,6 +86,11 @@ function variables(text: string, before: readonly [string, string][] | undefined
   const variable = parseVariable(text);
   if (variable === undefined) throw new InvalidArgumentError('It is NAME=VALUE.');
   return [...(before ?? []), variable];
+}
+
+/** KexAlgorithms and its like. */
+function algorithms(kind: keyof AlgorithmLists): (text: string) => readonly string[] {
+  return parsed((text) => chooseAlgorithms(kind, text));
 }
 
 function forcedCommand(text: string): string {
@@ -115,6 +132,13 @@ export function serverSettings(options: ServerOptions): Omit<BridgeSettings, 'tu
       setEnv: Object.fromEntries([...(options.setEnv ?? [])].reverse()),
       permitOpen: options.permitOpen === undefined ? [] : [options.permitOpen],
       permitListen: options.permitListen === undefined ? [] : [options.permitListen],
+      algorithms: {
+        kex: options.kexAlgorithms ?? DEFAULT_ALGORITHMS.kex,
+        ciphers: options.ciphers ?? DEFAULT_ALGORITHMS.ciphers,
+        macs: options.macs ?? DEFAULT_ALGORITHMS.macs,
+        hostKeys: options.hostKeyAlgorithms ?? DEFAULT_ALGORITHMS.hostKeys,
+        publicKeys: options.pubkeyAcceptedAlgorithms ?? DEFAULT_ALGORITHMS.publicKeys,
+      },
       ...(banner === undefined ? {} : { banner: () => readBanner(banner) }),
     },
     bounds: {

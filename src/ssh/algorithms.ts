@@ -1,6 +1,7 @@
 /**
  * What we offer in the key exchange: OpenSSH 9's own default lists as far as ssh2 has them. Left out on
- * purpose: SHA-1, CBC, and immediate `zlib` (compression of unauthenticated input).
+ * purpose: SHA-1, CBC, and immediate `zlib` (compression of unauthenticated input). What an operator may
+ * still ask for, since a client of his has nothing better, is in WEAK.
  */
 import { GROUP_EXCHANGE_KEX } from './group-exchange.js';
 import { HYBRIDS } from './hybrid-kex.js';
@@ -50,7 +51,8 @@ export const HOST_KEY_ALGORITHMS: Readonly<Record<string, readonly string[]>> = 
 
 /**
  * Signature algorithms accepted for public key authentication, announced as `server-sig-algs`
- * (RFC 8308 section 3.1), with the key type each belongs to. Never ssh-rsa (SHA-1) nor ssh-dss.
+ * (RFC 8308 section 3.1), with the key type each belongs to. ssh-rsa (SHA-1) only where an operator asks
+ * for it, and never from the authority of a certificate; ssh-dss never.
  */
 export const SIGNATURE_ALGORITHMS: ReadonlyMap<string, string> = new Map([
   ['ssh-ed25519', 'ssh-ed25519'],
@@ -62,3 +64,31 @@ export const SIGNATURE_ALGORITHMS: ReadonlyMap<string, string> = new Map([
   ['rsa-sha2-512', 'ssh-rsa'],
   ['rsa-sha2-256', 'ssh-rsa'],
 ]);
+
+/** The lists of one server, each best first: what sshd_config calls KexAlgorithms, Ciphers and so on. */
+export interface AlgorithmLists {
+  readonly kex: readonly string[];
+  readonly ciphers: readonly string[];
+  readonly macs: readonly string[];
+  /** Signatures of the host keys. */
+  readonly hostKeys: readonly string[];
+  /** Signatures of users' keys. */
+  readonly publicKeys: readonly string[];
+}
+
+export const DEFAULT_ALGORITHMS: AlgorithmLists = {
+  kex: KEX_ALGORITHMS,
+  ciphers: CIPHERS,
+  macs: MACS,
+  hostKeys: Object.values(HOST_KEY_ALGORITHMS).flat(),
+  publicKeys: [...SIGNATURE_ALGORITHMS.keys()],
+};
+
+/** What is not offered unless it is asked for by name: broken, or about to be. */
+export const WEAK: AlgorithmLists = {
+  kex: ['diffie-hellman-group14-sha1', 'diffie-hellman-group-exchange-sha1', 'diffie-hellman-group1-sha1'],
+  ciphers: ['aes256-cbc', 'aes192-cbc', 'aes128-cbc', '3des-cbc'],
+  macs: ['hmac-sha1-etm@openssh.com', 'hmac-sha1', 'hmac-sha1-96', 'hmac-md5', 'hmac-md5-96'],
+  hostKeys: ['ssh-rsa'],
+  publicKeys: ['ssh-rsa'],
+};

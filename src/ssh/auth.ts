@@ -231,13 +231,14 @@ export class Authentication {
   }
 
   async #publicKey(user: string, userBytes: Buffer, reader: WireReader): Promise<Verdict> {
-    const { gateway, port: out, log, address } = this.#options;
+    const { gateway, port: out, log, address, policy } = this.#options;
+    const accepted = policy.algorithms.publicKeys;
     const isSigned = reader.bool('signature flag');
     const algorithm = reader.latin1('algorithm');
     const blob = reader.bytes('public key');
     const signature = isSigned ? reader.bytes('signature') : undefined;
     const signer = signingKey(algorithm, blob);
-    if (signer === undefined) return FAILED;
+    if (signer === undefined || !accepted.includes(signer.algorithm)) return FAILED;
     const key = { algorithm: keyType(blob), blob };
     if (!(await gateway.authorizesKey(user, key, { address }))) return FAILED;
     if (signature === undefined) {
@@ -254,7 +255,7 @@ export class Authentication {
       { string: algorithm },
       { string: blob },
     );
-    if (!verifySignature(signer.algorithm, signer.blob, signature, signed)) {
+    if (!verifySignature(signer.algorithm, signer.blob, signature, signed, accepted)) {
       log.warn({ user, key: fingerprint(blob) }, 'refused a public key: its signature is wrong');
       return FAILED;
     }

@@ -59,6 +59,7 @@ export class Connection {
       hostKeys: options.hostKeys,
       offer: options.offer,
       ident: options.ident,
+      signatures: options.policy.algorithms.publicKeys,
       rekeyBytes: options.rekeyBytes,
       rekeyMs: options.rekeyMs,
       events: {

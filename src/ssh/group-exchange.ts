@@ -1,5 +1,5 @@
 /**
- * diffie-hellman-group-exchange-sha256 (RFC 4419), server side: the client says how large a group it wants
+ * diffie-hellman-group-exchange (RFC 4419), server side: the client says how large a group it wants
  * and gets the smallest of the well-known ones (RFC 3526) that is large enough. sshd picks from its file
  * of moduli, and from these same groups when it has none. A further class of ssh2's key exchanges, whose own
  * has no server side: see the edits in ssh2-core.ts that put it in.

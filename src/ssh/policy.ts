@@ -1,3 +1,5 @@
+import { DEFAULT_ALGORITHMS, type AlgorithmLists } from './algorithms.js';
+
 /** Where a forwarding may go or listen; undefined is any host, any port. */
 export interface Endpoint {
   host: string | undefined;
@@ -28,6 +30,8 @@ export interface SshPolicy {
   permitListen: readonly (readonly Endpoint[])[];
   /** Banner: what is shown before the login. Asked at each login; undefined is none. */
   banner: () => Promise<Buffer | undefined>;
+  /** KexAlgorithms, Ciphers, MACs, HostKeyAlgorithms, PubkeyAcceptedAlgorithms. */
+  algorithms: AlgorithmLists;
   /** Offer public key authentication. */
   publicKeys: boolean;
   /** Offer password and keyboard-interactive authentication. */
@@ -46,6 +50,7 @@ export const DEFAULT_POLICY: SshPolicy = {
   permitOpen: [],
   permitListen: [],
   banner: async () => undefined,
+  algorithms: DEFAULT_ALGORITHMS,
   publicKeys: true,
   passwords: true,
 };

@@ -4,7 +4,7 @@
  */
 import { createHash, createPublicKey, verify, type JsonWebKey, type KeyObject } from 'node:crypto';
 import { Fault } from '../base/errors.js';
-import { SIGNATURE_ALGORITHMS } from './algorithms.js';
+import { DEFAULT_ALGORITHMS, SIGNATURE_ALGORITHMS, WEAK } from './algorithms.js';
 import { WireReader } from './wire.js';
 
 const CURVES: Readonly<Record<string, { jwk: string; bytes: number; hash: string }>> = {
@@ -12,6 +12,9 @@ const CURVES: Readonly<Record<string, { jwk: string; bytes: number; hash: string
   nistp384: { jwk: 'P-384', bytes: 48, hash: 'sha384' },
   nistp521: { jwk: 'P-521', bytes: 66, hash: 'sha512' },
 };
+
+/** RFC 8332; the last is RFC 4253's, with SHA-1. */
+const RSA_HASHES: Readonly<Record<string, string>> = { 'rsa-sha2-256': 'sha256', 'rsa-sha2-512': 'sha512', 'ssh-rsa': 'sha1' };
 
 /** Stricter than sshd's RequiredRSASize (1024), and the largest that sshd takes, in bits. */
 const MIN_RSA_BITS = 2048;
@@ -40,19 +43,27 @@ export function keyType(blob: Buffer): string {
   return new WireReader(blob, 0, THE_KEY).latin1('key type');
 }
 
+/** The type of the keys that sign by an algorithm, a weak one included; undefined when it is not known. */
+export function signatureKeyType(algorithm: string): string | undefined {
+  return SIGNATURE_ALGORITHMS.get(algorithm) ?? WEAK.publicKeys.find((name) => name === algorithm);
+}
+
 /** Throws a Fault when the blob is not a usable key of a type we accept. */
 export function checkPublicKey(blob: Buffer): void {
   parseKey(blob);
 }
 
 /**
- * Whether `signature` (SSH wire form) by `blob`'s key under `algorithm` covers `data`. Never throws:
- * what cannot be read is not a signature.
+ * Whether `signature` (SSH wire form) by `blob`'s key under `algorithm` covers `data`, and the algorithm is
+ * one of the accepted. Never throws: what cannot be read is not a signature.
  */
-export function verifySignature(algorithm: string, blob: Buffer, signature: Buffer, data: Buffer): boolean {
+export function verifySignature(
+  algorithm: string, blob: Buffer, signature: Buffer, data: Buffer, accepted: readonly string[] = DEFAULT_ALGORITHMS.publicKeys,
+): boolean {
   try {
+    if (!accepted.includes(algorithm)) return false;
     const parsed = parseKey(blob);
-    if (SIGNATURE_ALGORITHMS.get(algorithm) !== parsed.type) return false;
+    if (signatureKeyType(algorithm) !== parsed.type) return false;
     const reader = new WireReader(signature);
     if (reader.latin1('signature algorithm') !== algorithm) return false;
     const body = reader.bytes('signature');
@@ -79,9 +90,8 @@ export function attestsUser(algorithm: string, signature: Buffer): boolean {
 }
 
 function verifyBody(algorithm: string, parsed: ParsedKey, body: Buffer, data: Buffer): boolean {
-  if (algorithm === 'rsa-sha2-256' || algorithm === 'rsa-sha2-512') {
-    return verify(algorithm === 'rsa-sha2-256' ? 'sha256' : 'sha512', data, parsed.key, body);
-  }
+  const rsaHash = RSA_HASHES[algorithm];
+  if (rsaHash !== undefined) return verify(rsaHash, data, parsed.key, body);
   if (parsed.curve === undefined) return verify(null, data, parsed.key, body);
   const curve = CURVES[parsed.curve];
   if (curve === undefined) return false;

@@ -2,7 +2,8 @@
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { CIPHERS, COMPRESSION, HOST_KEY_ALGORITHMS, KEX_ALGORITHMS, MACS, STRICT_KEX } from './algorithms.js';
+import { weakAmong } from './algorithm-list.js';
+import { COMPRESSION, HOST_KEY_ALGORITHMS, STRICT_KEX, WEAK } from './algorithms.js';
 import { FailurePace } from './auth.js';
 import { Connection } from './connection.js';
 import type { Gateway } from './gateway.js';
@@ -69,16 +70,19 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   });
   const first = keys[0];
   if (first === undefined) throw new Fault('LOCAL', 'The SSH server needs at least one host key.');
-  const hostKeys = byAlgorithm(keys);
-  const offer = core.createOffer({
-    kex: [...KEX_ALGORITHMS, STRICT_KEX],
-    serverHostKey: Object.keys(hostKeys),
-    cipher: CIPHERS,
-    mac: MACS,
-    compress: COMPRESSION,
-  });
   const { log, gateway } = options;
   const policy: SshPolicy = { ...DEFAULT_POLICY, ...options.policy };
+  const { algorithms } = policy;
+  const hostKeys = byAlgorithm(keys, algorithms.hostKeys);
+  const offer = core.createOffer({
+    kex: [...algorithms.kex, STRICT_KEX],
+    serverHostKey: Object.keys(hostKeys),
+    cipher: algorithms.ciphers,
+    mac: algorithms.macs,
+    compress: COMPRESSION,
+  });
+  const weak = weakAmong(algorithms);
+  if (weak.length > 0) log.warn({ algorithms: weak }, 'weak algorithms are allowed, as asked');
   const pace = new FailurePace(options.authDelayMs ?? limits.AUTH_DELAY_MS);
   const maxUnauthenticated = options.maxUnauthenticated ?? limits.MAX_UNAUTHENTICATED;
   const maxConnections = options.maxConnections ?? limits.MAX_CONNECTIONS;
@@ -158,14 +162,17 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   };
 }
 
-/** The library looks host keys up by signature algorithm. */
-function byAlgorithm(keys: readonly HostKey[]): Record<string, HostKey> {
+/** The library looks host keys up by signature algorithm; of these, those that are `allowed`. */
+function byAlgorithm(keys: readonly HostKey[], allowed: readonly string[]): Record<string, HostKey> {
   const table: Record<string, HostKey> = {};
   for (const key of keys) {
     const algorithms = HOST_KEY_ALGORITHMS[key.type];
     if (algorithms === undefined) throw new Fault('LOCAL', `A host key of type ${key.type} cannot be used: make an ed25519 key.`);
-    for (const algorithm of algorithms) table[algorithm] ??= key;
+    for (const algorithm of [...algorithms, ...WEAK.hostKeys.filter((name) => name === key.type)]) {
+      if (allowed.includes(algorithm)) table[algorithm] ??= key;
+    }
   }
+  if (Object.keys(table).length === 0) throw new Fault('USAGE', `No host key can sign by ${allowed.join(' or ')}: name one that can with --host-key.`);
   return table;
 }
 

@@ -52,6 +52,12 @@ export const EDITS: readonly Edit[] = [
   },
   {
     file: 'kex.js',
+    find: "return new DHGroupExchange('sha1', ...args);",
+    replace: "return new (require('iotda-ssh:group-exchange')(DHGroupExchange, KeyExchange))('sha1', ...args);",
+    why: 'The same, for those who ask for it.',
+  },
+  {
+    file: 'kex.js',
     find: 'packet[p] = MESSAGE.KEXDH_REPLY;',
     replace: "packet[p] = this.type === 'groupex' ? MESSAGE.KEXDH_GEX_REPLY : MESSAGE.KEXDH_REPLY;",
     why: 'The answer of a group exchange has a number of its own (RFC 4419 section 5).',

@@ -4,7 +4,6 @@
  */
 import type { Socket } from 'node:net';
 import { Fault, toFault } from '../base/errors.js';
-import { SIGNATURE_ALGORITHMS } from './algorithms.js';
 import * as limits from './limits.js';
 import { DISCONNECT, MSG, message } from './messages.js';
 import type { HostKey, Ssh2Core, Ssh2Protocol } from './ssh2-core.js';
@@ -27,6 +26,8 @@ export interface TransportOptions {
   hostKeys: Record<string, HostKey>;
   offer: object;
   ident: string;
+  /** Signatures of users' keys that are accepted: told to clients. */
+  signatures: readonly string[];
   /** New keys after so many bytes, or after so long. */
   rekeyBytes: number;
   rekeyMs: number;
@@ -71,7 +72,7 @@ export class Transport {
     });
     this.#protocol._onPayload = (payload) => this.#onPayload(payload);
     this.#protocol._onPayloadInRenewal = (payload) => this.#onMessage(payload);
-    this.#announceAlgorithms();
+    this.#announceSignatures(options.signatures);
 
     const socket = this.#socket;
     socket.setNoDelay(true);
@@ -240,13 +241,13 @@ export class Transport {
    * ssh2: the list it announces lacks a comma (rsa-sha2-512 is lost) and names ssh-rsa and ssh-dss.
    * Its own announcement is switched off and ours sent in the same place, right after NEWKEYS.
    */
-  #announceAlgorithms(): void {
+  #announceSignatures(signatures: readonly string[]): void {
     const original = this.#protocol._onHandshakeComplete;
     this.#protocol._onHandshakeComplete = (...args) => {
       const kex = this.#protocol._kex;
       const wanted = this.#exchanges === 0 && kex?.remoteExtInfoEnabled === true;
       if (kex !== undefined) kex.remoteExtInfoEnabled = false;
-      if (wanted) this.send(message.extInfo([['server-sig-algs', [...SIGNATURE_ALGORITHMS.keys()].join(',')]]));
+      if (wanted) this.send(message.extInfo([['server-sig-algs', signatures.join(',')]]));
       original(...args);
     };
   }

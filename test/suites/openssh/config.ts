@@ -1,6 +1,7 @@
 /** What a script wrote for sshd, as far as the bridge has a like of it: sshd_config to options of `bridge`. */
 import { createHash } from 'node:crypto';
 import { readFile } from 'node:fs/promises';
+import { DEFAULT_ALGORITHMS, WEAK, type AlgorithmLists } from '../../../src/ssh/algorithms.js';
 
 export interface BridgeSetup {
   /** Arguments of `iotda-ssh bridge`; equal arguments may share a bridge. */
@@ -26,6 +27,15 @@ const SAME_VALUES: ReadonlyMap<string, string> = new Map([
   ['maxstartups', '--max-startups'],
 ]);
 
+/** And for lists of algorithms; a name that the bridge has not, sshd's own list has more than enough of. */
+const LISTS: ReadonlyMap<string, readonly [option: string, kind: keyof AlgorithmLists]> = new Map([
+  ['kexalgorithms', ['--kex-algorithms', 'kex']],
+  ['ciphers', ['--ciphers', 'ciphers']],
+  ['macs', ['--macs', 'macs']],
+  ['hostkeyalgorithms', ['--host-key-algorithms', 'hostKeys']],
+  ['pubkeyacceptedalgorithms', ['--pubkey-accepted-algorithms', 'publicKeys']],
+]);
+
 /** Reads `file` and the options of sshd's command line, which come first. */
 export async function bridgeSetup(file: string, options: readonly string[], user: string): Promise<BridgeSetup> {
   const settings = parse([...options, ...(await readFile(file, 'utf8')).split('\n')]);
@@ -35,6 +45,11 @@ export async function bridgeSetup(file: string, options: readonly string[], user
   for (const [name, option] of SAME_VALUES) {
     const value = first(name);
     if (value !== undefined) args.push(option, plain(value));
+  }
+  for (const [name, [option, kind]] of LISTS) {
+    const [, sign = '', names = ''] = /^([-+^]?)(.*)$/.exec(first(name) ?? '') ?? [];
+    const known = names.split(',').filter((each) => [...DEFAULT_ALGORITHMS[kind], ...WEAK[kind]].includes(each));
+    if (known.length > 0) args.push(option, `${sign}${known.join(',')}`);
   }
   const accepted = settings.get('acceptenv') ?? [];
   if (accepted.length > 0) args.push('--accept-env', accepted.flatMap((line) => line.split(/\s+/)).join(','));

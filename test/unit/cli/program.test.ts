@@ -21,7 +21,8 @@ const SPELLINGS: Record<string, string> = {
   bridge:
     '--tunnel-uri --token-file --listen --ready-file --ca --insecure --tier --authorized-keys --device-user --device-password-file ' +
     '--device-password-command --linger --grace --accept-env --host-key --allow-remote-listen --token --log-level --log-format ' +
-    '--set-env --banner --force-command --permit-open --permit-listen --permit-tty --rekey-limit --login-grace --max-startups',
+    '--set-env --banner --force-command --permit-open --permit-listen --permit-tty --rekey-limit --login-grace --max-startups ' +
+    '--kex-algorithms --ciphers --macs --host-key-algorithms --pubkey-accepted-algorithms',
   relay: '--listen --tunnels --tls-cert --tls-key --delay --ready-file --log-level --log-format',
   device: '--tunnel-uri --token-file --sshd --local --password-file --profile --seed --fault --log-level --log-format',
 };
@@ -66,6 +67,7 @@ describe('a bad command line ends with one sentence', () => {
     [['bridge', '--rekey-limit', '8'], 'from 16 to 4G'],
     [['bridge', '--rekey-limit', '5G'], 'from 16 to 4G'],
     [['bridge', '--rekey-limit', '1G,0'], 'from 16 to 4G'],
+    [['bridge', '--ciphers', '+arcfour'], '"arcfour" is none of chacha20'],
     [['bridge', '--max-startups', '0'], 'whole number of clients'],
     [['demo', '--seed', '1.5'], 'It is a whole number from 0 to 4294967295'],
     [['relay', '--listen', ':0'], "required option '--tunnels <file>' not specified"],

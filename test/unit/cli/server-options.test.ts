@@ -26,6 +26,7 @@ describe('the options of the SSH server', () => {
       ...['--permit-open', 'a:1,[::1]:*', '--permit-open', '*:2', '--permit-listen', '8080', '--permit-tty', 'no', '--force-command', 'internal-sftp'],
       ...['--set-env', 'A=1', '--set-env', 'B=x,y=z', '--set-env', 'A=2', '--rekey-limit', '64k,30', '--login-grace', '10', '--max-startups', '1'],
       ...['--host-key', '/one', '--host-key', '/two,three'],
+      ...['--kex-algorithms', 'curve25519-sha256', '--ciphers', '-aes*', '--macs', 'hmac-sha1', '--host-key-algorithms', 'ssh-rsa', '--pubkey-accepted-algorithms', 'ssh-ed25519'],
     );
     expect(policy).toMatchObject({
       permitOpen: [[{ host: 'a', port: 1 }, { host: '::1', port: undefined }, { host: undefined, port: 2 }]],
@@ -34,6 +35,7 @@ describe('the options of the SSH server', () => {
       command: 'internal-sftp',
       // The first of a name counts, as in sshd.
       setEnv: { A: '1', B: 'x,y=z' },
+      algorithms: { kex: ['curve25519-sha256'], ciphers: ['chacha20-poly1305@openssh.com'], macs: ['hmac-sha1'], hostKeys: ['ssh-rsa'], publicKeys: ['ssh-ed25519'] },
     });
     expect(bounds).toEqual({ loginGraceMs: 10_000, maxUnauthenticated: 1, rekeyBytes: 65_536, rekeyMs: 30_000 });
     expect(hostKeyFiles).toEqual(['/one', '/two,three']);

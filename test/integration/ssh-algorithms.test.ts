@@ -1,0 +1,76 @@
+/** Lists of algorithms as the operator wants them, asked of by OpenSSH's ssh. */
+import { randomBytes } from 'node:crypto';
+import { readFileSync } from 'node:fs';
+import { join } from 'node:path';
+import ssh2 from 'ssh2';
+import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { DEFAULT_ALGORITHMS, WEAK, type AlgorithmLists } from '../../src/ssh/algorithms.js';
+import { startLocalSsh, type LocalSsh } from '../support/local-ssh.js';
+
+const KINDS = Object.keys(WEAK) as (keyof AlgorithmLists)[];
+const everything = Object.fromEntries(KINDS.map((kind) => [kind, [...DEFAULT_ALGORITHMS[kind], ...WEAK[kind]]])) as unknown as AlgorithmLists;
+const DATA = randomBytes(300_000);
+
+describe('weak algorithms that were asked for', () => {
+  let local: LocalSsh;
+  beforeAll(async () => { local = await startLocalSsh({ policy: { algorithms: everything } }); });
+  afterAll(() => local.close());
+
+  it.each([
+    ...WEAK.kex.map((name) => [name, ['-o', `KexAlgorithms=${name}`]] as const),
+    ...WEAK.ciphers.map((name) => [name, ['-c', name, '-m', 'hmac-sha1']] as const),
+    ...WEAK.macs.map((name) => [name, ['-c', 'aes128-ctr', '-m', name]] as const),
+  ])('%s carries bytes, and still does after new keys', async (name, options) => {
+    const ran = await local.ssh(['-v', ...options, '-o', 'RekeyLimit=64k', 'cat'], DATA);
+    expect(ran.stderr).toContain(name);
+    expect(ran.stderr.match(/SSH2_MSG_NEWKEYS received/g)?.length).toBeGreaterThan(1);
+    expect(ran.stdout.equals(DATA)).toBe(true);
+  });
+});
+
+describe('RSA with SHA-1', () => {
+  const hostKey = ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 });
+  const options = ['-o', 'HostKeyAlgorithms=ssh-rsa', '-o', 'PubkeyAcceptedAlgorithms=ssh-rsa'];
+
+  async function withRsa(algorithms: AlgorithmLists): Promise<LocalSsh> {
+    const local = await startLocalSsh({ hostKeys: [hostKey.private], policy: { algorithms } });
+    const key = join(local.folder, 'rsa');
+    await local.run('ssh-keygen', ['-q', '-t', 'rsa', '-b', '2048', '-N', '', '-f', key]);
+    local.gateway.keys.add(readFileSync(`${key}.pub`, 'utf8').split(' ')[1] ?? '');
+    return local;
+  }
+  const login = (local: LocalSsh, own: readonly string[]) => {
+    const known = `KnownHostsCommand=/bin/echo [127.0.0.1]:${local.server.port} ${hostKey.public}`;
+    return local.run('ssh', ['-F', 'none', '-v', '-o', `Port=${local.server.port}`, '-i', join(local.folder, 'rsa'), '-o', 'IdentitiesOnly=yes', '-o', 'BatchMode=yes', '-o', 'UserKnownHostsFile=none', '-o', known, ...own, '-l', 'tester', '127.0.0.1', 'echo in']);
+  };
+
+  it('signs for the host and for the user where both are asked for', async () => {
+    const local = await withRsa(everything);
+    const ran = await login(local, options);
+    expect(ran.stderr).toContain('host key algorithm: ssh-rsa');
+    expect(ran.stdout.toString()).toBe('in\n');
+    await local.close();
+  });
+
+  it('signs for nobody else', async () => {
+    const local = await withRsa({ ...everything, publicKeys: DEFAULT_ALGORITHMS.publicKeys });
+    const ran = await login(local, options);
+    expect(ran.code).toBe(255);
+    expect(ran.stderr).toContain('Permission denied');
+    expect((await login(local, ['-o', 'HostKeyAlgorithms=ssh-rsa'])).stdout.toString()).toBe('in\n');
+    await local.close();
+  });
+});
+
+it('what was taken from the lists is not agreed to, and clients are told what signatures are', async () => {
+  const local = await startLocalSsh({ policy: { algorithms: { ...DEFAULT_ALGORITHMS, ciphers: ['aes256-ctr'], kex: ['curve25519-sha256'], macs: ['hmac-sha2-512'], publicKeys: ['ssh-ed25519'] } } });
+  const ran = await local.ssh(['-v', 'echo in']);
+  expect(ran.stdout.toString()).toBe('in\n');
+  expect(ran.stderr).toContain('kex: algorithm: curve25519-sha256\r\n');
+  expect(ran.stderr).toContain('cipher: aes256-ctr MAC: hmac-sha2-512 ');
+  expect(ran.stderr).toMatch(/server-sig-algs=<ssh-ed25519>/);
+  const refused = await local.ssh(['-c', 'aes128-ctr', 'echo in']);
+  expect(refused.code).toBe(255);
+  expect(refused.stderr).toContain('no matching cipher found');
+  await local.close();
+});
