@@ -1,6 +1,5 @@
 import type { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import type { HostKeys } from '../ssh/host-key.js';
 import type { SshPolicy } from '../ssh/policy.js';
 import { startSshServer, type SshServer, type SshServerOptions } from '../ssh/server.js';
 import { TunnelClient } from '../tunnel/client.js';
@@ -16,7 +15,8 @@ export const GRACE_MS = 600_000;
 export interface BridgeOptions {
   tunnel: Omit<TunnelOptions, 'log'>;
   listen: { host: string; port: number };
-  hostKeys: HostKeys;
+  /** Private keys in OpenSSH's format, best first. */
+  hostKeys: readonly string[];
   tier?: TierChoice;
   lingerMs?: number;
   graceMs?: number;
@@ -30,6 +30,8 @@ export interface BridgeOptions {
 export interface Bridge {
   readonly address: string;
   readonly port: number;
+  /** See SshServer. */
+  readonly hostKey: SshServer['hostKey'];
   /** Resolves when the platform ended the tunnel for good. */
   readonly ended: Promise<Fault>;
   /** How it is now: tunnel, session, link figures, repairs so far. For logs and people. */
@@ -54,7 +56,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   });
   const server: SshServer = await startSshServer({
     listen: options.listen,
-    hostKeys: options.hostKeys.privateKeys,
+    hostKeys: options.hostKeys,
     gateway,
     log,
     ...options.bounds,
@@ -64,6 +66,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   return {
     address: server.address,
     port: server.port,
+    hostKey: server.hostKey,
     ended,
     get state() {
       return { connections: server.connections, ...gateway.state };

@@ -25,7 +25,7 @@ export const PARTS: Parts = {
     const bridge = await startBridge({ ...rest, hostKeys, keyLogin: await keyLogin(keys, rest.log) });
     return {
       address: { host: bridge.address, port: bridge.port },
-      hostKey: hostKeys,
+      hostKey: bridge.hostKey,
       ended: bridge.ended,
       get state() {
         return bridge.state;

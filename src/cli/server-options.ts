@@ -63,7 +63,7 @@ export function withServerOptions(command: Command): Command {
     .addOption(option('--force-command <command>', 'run this instead of what clients ask for; internal-sftp is the SFTP server').argParser(forcedCommand))
     .addOption(option('--set-env <variable>', 'NAME=VALUE for every session, stronger than the client’s (repeatable)').argParser(variables))
     .addOption(option('--banner <file>', 'shown to clients before they log in'))
-    .addOption(option('--kex-algorithms <list>', 'key exchange methods: a,b those; +a those as well; ^a those first; -a not those (with * and ?)').argParser(algorithms('kex')))
+    .addOption(option('--kex-algorithms <list>', 'key exchange methods: a,b those; +a those as well; ^a those first; -a not those (* and ? stand for any)').argParser(algorithms('kex')))
     .addOption(option('--ciphers <list>', 'likewise').argParser(algorithms('ciphers')))
     .addOption(option('--macs <list>', 'likewise').argParser(algorithms('macs')))
     .addOption(option('--host-key-algorithms <list>', 'signatures of the host keys, likewise').argParser(algorithms('hostKeys')))
@@ -88,9 +88,10 @@ function variables(text: string, before: readonly [string, string][] | undefined
   return [...(before ?? []), variable];
 }
 
-/** KexAlgorithms and its like. */
-function algorithms(kind: keyof AlgorithmLists): (text: string) => readonly string[] {
-  return parsed((text) => chooseAlgorithms(kind, text));
+/** KexAlgorithms and its like; the first counts, as in sshd. */
+function algorithms(kind: keyof AlgorithmLists): (text: string, before: readonly string[] | undefined) => readonly string[] {
+  const parse = parsed((text) => chooseAlgorithms(kind, text));
+  return (text, before) => before ?? parse(text);
 }
 
 function forcedCommand(text: string): string {

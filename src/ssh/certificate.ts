@@ -3,6 +3,7 @@
  * its time and what it may be used for, signed by the authority's key.
  */
 import { Fault } from '../base/errors.js';
+import { SIGNATURE_ALGORITHMS } from './algorithms.js';
 import { NO_LIMITS, type KeyLimits } from './key-options.js';
 import { isSftpCommand } from './policy.js';
 import { checkPublicKey, keyType, signatureKeyType, verifySignature } from './public-key.js';
@@ -55,7 +56,8 @@ export function isCertificate(type: string): boolean {
  */
 export function signingKey(algorithm: string, blob: Buffer): { algorithm: string; blob: Buffer } | undefined {
   const plain = isCertificate(algorithm) ? withoutSuffix(algorithm) : algorithm;
-  const type = signatureKeyType(plain);
+  // A certified key signs by nothing weak, whatever was asked for: `ssh-rsa` does not name its certificates.
+  const type = isCertificate(algorithm) ? SIGNATURE_ALGORITHMS.get(plain) : signatureKeyType(plain);
   if (type === undefined) return undefined;
   if (!isCertificate(algorithm)) return keyType(blob) === type ? { algorithm, blob } : undefined;
   if (!isCertificate(keyType(blob)) || withoutSuffix(keyType(blob)) !== type) return undefined;

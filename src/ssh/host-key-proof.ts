@@ -4,6 +4,7 @@
  * others, and a key can be replaced without an alarm.
  */
 import { MSG } from './messages.js';
+import { RSA_HASHES } from './public-key.js';
 import type { HostKey } from './ssh2-core.js';
 import { pack, type WireReader } from './wire.js';
 
@@ -33,8 +34,8 @@ export function proveHostKeys(body: WireReader, context: ProofContext): Buffer |
     const key = context.keys.find((each) => each.getPublicSSH().equals(blob));
     // No more than once each: a signature is work.
     if (key === undefined || proofs.length >= context.keys.length) return undefined;
-    const algorithm = key.type !== 'ssh-rsa' ? key.type : context.negotiated.startsWith('rsa-') ? context.negotiated : 'rsa-sha2-512';
-    const hash = key.type !== 'ssh-rsa' ? undefined : algorithm === 'rsa-sha2-256' ? 'sha256' : 'sha512';
+    const algorithm = key.type !== 'ssh-rsa' ? key.type : context.negotiated in RSA_HASHES ? context.negotiated : 'rsa-sha2-512';
+    const hash = key.type !== 'ssh-rsa' ? undefined : RSA_HASHES[algorithm];
     const data = pack({ string: PROOF_REQUEST }, { string: context.sessionId }, { string: blob });
     const signature = context.sign(key, data, hash);
     if (signature === undefined) return undefined;

@@ -9,17 +9,8 @@ import { dirname, isAbsolute, join } from 'node:path';
 import ssh2 from 'ssh2';
 import { Fault } from '../base/errors.js';
 import { NO_FOLDER, systemReason } from '../base/system-error.js';
-import { fingerprint } from './public-key.js';
 
-export interface HostKeys {
-  /** Private keys in OpenSSH's format, best first: by default ed25519, then ecdsa for clients that lack it. */
-  privateKeys: readonly string[];
-  /** SHA256:… of the first key. */
-  fingerprint: string;
-  /** The first key in a public key file's form: "ssh-ed25519 AAAA…". */
-  publicKey: string;
-}
-
+/** By default ed25519, then ecdsa for clients that lack it. */
 const FILES = [
   { name: 'ssh_host_ed25519_key', type: 'ed25519' },
   { name: 'ssh_host_ecdsa_key', type: 'ecdsa' },
@@ -33,25 +24,19 @@ export function stateFolder(env: NodeJS.ProcessEnv = process.env): string {
   return join(root, 'iotda-ssh');
 }
 
-/** Reads the keys in `folder`, making those that are missing. Rejects with a Fault LOCAL. */
-export async function loadHostKeys(folder: string = stateFolder()): Promise<HostKeys> {
+/** Private keys in OpenSSH's format, best first, from `folder`; what is missing is made. Rejects with a Fault LOCAL. */
+export async function loadHostKeys(folder: string = stateFolder()): Promise<readonly string[]> {
   await makeFolder(folder);
   const privateKeys: string[] = [];
   for (const { name, type } of FILES) privateKeys.push(await readOrMake(join(folder, name), type));
-  const first = parse(privateKeys[0] ?? '', join(folder, FILES[0].name));
-  return { privateKeys, ...describe(first) };
+  return privateKeys;
 }
 
-/** Keys in files that the operator chose, of any type, best first; ed25519 keys are made where they are missing. */
-export async function loadHostKeyFiles(paths: readonly string[]): Promise<HostKeys> {
+/** The same from files that the operator chose, of any type; ed25519 keys are made where they are missing. */
+export async function loadHostKeyFiles(paths: readonly string[]): Promise<readonly string[]> {
   const privateKeys: string[] = [];
   for (const path of paths) privateKeys.push(await readOrMake(path, 'ed25519'));
-  return { privateKeys, ...describe(parse(privateKeys[0] ?? '', paths[0] ?? '')) };
-}
-
-/** The line for a known_hosts file; ports other than 22 are written as [host]:port. */
-export function knownHostsLine(host: string, port: number, publicKey: string): string {
-  return `${port === 22 ? host : `[${host}]:${port}`} ${publicKey}`;
+  return privateKeys;
 }
 
 async function makeFolder(folder: string): Promise<void> {
@@ -119,7 +104,7 @@ async function read(path: string): Promise<string | undefined> {
     if ((cause as NodeJS.ErrnoException).code === 'ENOENT') return undefined;
     throw new Fault('LOCAL', `The host key ${path} cannot be read: ${systemReason(cause)}.`, { cause });
   }
-  parse(content, path);
+  check(content, path);
   return content;
 }
 
@@ -144,7 +129,7 @@ async function writeOnce(path: string, content: string): Promise<void> {
   }
 }
 
-function parse(content: string, path: string): Buffer {
+function check(content: string, path: string): void {
   const parsed = ssh2.utils.parseKey(content);
   const key = Array.isArray(parsed) ? parsed[0] : parsed;
   if (isEncrypted(content)) {
@@ -154,7 +139,6 @@ function parse(content: string, path: string): Buffer {
     throw new Fault('LOCAL', `The host key ${path} is damaged or no private key: name another file, or remove it to have a new one made (clients will then ask about the change).`, { cause: key });
   }
   if (!key.isPrivateKey()) throw new Fault('LOCAL', `The host key ${path} is a public key: name the file with the private one.`);
-  return key.getPublicSSH();
 }
 
 /** Whether a private key, in PEM or in OpenSSH's own format, wants a passphrase. */
@@ -167,10 +151,4 @@ function isEncrypted(content: string): boolean {
   const magic = Buffer.from('openssh-key-v1\0');
   const cipher = magic.length + 4;
   return bytes.subarray(0, magic.length).equals(magic) && bytes.length > cipher && !bytes.subarray(cipher).toString('latin1').startsWith('none');
-}
-
-function describe(blob: Buffer): { fingerprint: string; publicKey: string } {
-  const typeLength = blob.readUInt32BE(0);
-  const type = blob.toString('latin1', 4, 4 + typeLength);
-  return { fingerprint: fingerprint(blob), publicKey: `${type} ${blob.toString('base64')}` };
 }

@@ -13,8 +13,8 @@ const CURVES: Readonly<Record<string, { jwk: string; bytes: number; hash: string
   nistp521: { jwk: 'P-521', bytes: 66, hash: 'sha512' },
 };
 
-/** RFC 8332; the last is RFC 4253's, with SHA-1. */
-const RSA_HASHES: Readonly<Record<string, string>> = { 'rsa-sha2-256': 'sha256', 'rsa-sha2-512': 'sha512', 'ssh-rsa': 'sha1' };
+/** Hashes of the signatures of RSA keys (RFC 8332; the last is RFC 4253's). */
+export const RSA_HASHES: Readonly<Record<string, string>> = { 'rsa-sha2-256': 'sha256', 'rsa-sha2-512': 'sha512', 'ssh-rsa': 'sha1' };
 
 /** Stricter than sshd's RequiredRSASize (1024), and the largest that sshd takes, in bits. */
 const MIN_RSA_BITS = 2048;

@@ -48,8 +48,8 @@ export interface SshServerOptions {
 export interface SshServer {
   readonly address: string;
   readonly port: number;
-  /** SHA256:… of the first host key. */
-  readonly hostKeyFingerprint: string;
+  /** The best host key that is served: as in a public key file ("ssh-ed25519 AAAA…"), and SHA256:…. */
+  readonly hostKey: { publicKey: string; fingerprint: string };
   /** Clients connected now. */
   readonly connections: number;
   /**
@@ -68,12 +68,12 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     if (key instanceof Error) throw new Fault('LOCAL', `A host key cannot be used: ${key.message}. Remove the file to have a new one made.`, { cause: key });
     return key;
   });
-  const first = keys[0];
-  if (first === undefined) throw new Fault('LOCAL', 'The SSH server needs at least one host key.');
   const { log, gateway } = options;
   const policy: SshPolicy = { ...DEFAULT_POLICY, ...options.policy };
   const { algorithms } = policy;
   const hostKeys = byAlgorithm(keys, algorithms.hostKeys);
+  const [served] = Object.values(hostKeys);
+  if (served === undefined) throw new Fault('USAGE', `No host key can sign by ${algorithms.hostKeys.join(' or ')}: name one that can with --host-key.`);
   const offer = core.createOffer({
     kex: [...algorithms.kex, STRICT_KEX],
     serverHostKey: Object.keys(hostKeys),
@@ -81,8 +81,8 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     mac: algorithms.macs,
     compress: COMPRESSION,
   });
-  const weak = weakAmong(algorithms);
-  if (weak.length > 0) log.warn({ algorithms: weak }, 'weak algorithms are allowed, as asked');
+  const weak = weakAmong({ ...algorithms, hostKeys: Object.keys(hostKeys) });
+  if (Object.keys(weak).length > 0) log.warn(weak, 'weak algorithms are allowed, as asked');
   const pace = new FailurePace(options.authDelayMs ?? limits.AUTH_DELAY_MS);
   const maxUnauthenticated = options.maxUnauthenticated ?? limits.MAX_UNAUTHENTICATED;
   const maxConnections = options.maxConnections ?? limits.MAX_CONNECTIONS;
@@ -146,7 +146,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   return {
     address: bound.address,
     port: bound.port,
-    hostKeyFingerprint: fingerprint(first.getPublicSSH()),
+    hostKey: { publicKey: `${served.type} ${served.getPublicSSH().toString('base64')}`, fingerprint: fingerprint(served.getPublicSSH()) },
     get connections() {
       return clients.size;
     },
@@ -172,7 +172,6 @@ function byAlgorithm(keys: readonly HostKey[], allowed: readonly string[]): Reco
       if (allowed.includes(algorithm)) table[algorithm] ??= key;
     }
   }
-  if (Object.keys(table).length === 0) throw new Fault('USAGE', `No host key can sign by ${allowed.join(' or ')}: name one that can with --host-key.`);
   return table;
 }
 

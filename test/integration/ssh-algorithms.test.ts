@@ -1,9 +1,10 @@
 /** Lists of algorithms as the operator wants them, asked of by OpenSSH's ssh. */
-import { randomBytes } from 'node:crypto';
+import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { silentLog, type Log } from '../../src/base/log.js';
 import { DEFAULT_ALGORITHMS, WEAK, type AlgorithmLists } from '../../src/ssh/algorithms.js';
 import { startLocalSsh, type LocalSsh } from '../support/local-ssh.js';
 
@@ -11,9 +12,17 @@ const KINDS = Object.keys(WEAK) as (keyof AlgorithmLists)[];
 const everything = Object.fromEntries(KINDS.map((kind) => [kind, [...DEFAULT_ALGORITHMS[kind], ...WEAK[kind]]])) as unknown as AlgorithmLists;
 const DATA = randomBytes(300_000);
 
+/** A log of which the warnings are kept. */
+function warnings(): { log: Log; warned: unknown[] } {
+  const warned: unknown[] = [];
+  const log = Object.create(silentLog(), { warn: { value: (...args: unknown[]) => warned.push(args) } }) as Log;
+  return { log, warned };
+}
+
 describe('weak algorithms that were asked for', () => {
+  const { log, warned } = warnings();
   let local: LocalSsh;
-  beforeAll(async () => { local = await startLocalSsh({ policy: { algorithms: everything } }); });
+  beforeAll(async () => { local = await startLocalSsh({ log, policy: { algorithms: everything } }); });
   afterAll(() => local.close());
 
   it.each([
@@ -25,6 +34,12 @@ describe('weak algorithms that were asked for', () => {
     expect(ran.stderr).toContain(name);
     expect(ran.stderr.match(/SSH2_MSG_NEWKEYS received/g)?.length).toBeGreaterThan(1);
     expect(ran.stdout.equals(DATA)).toBe(true);
+  });
+
+  it('are warned of once, and only those that can come to be used', () => {
+    // No host key is RSA's.
+    const { hostKeys: _, ...weak } = WEAK;
+    expect(warned).toEqual([[weak, 'weak algorithms are allowed, as asked']]);
   });
 });
 
@@ -59,6 +74,24 @@ describe('RSA with SHA-1', () => {
     expect(ran.stderr).toContain('Permission denied');
     expect((await login(local, ['-o', 'HostKeyAlgorithms=ssh-rsa'])).stdout.toString()).toBe('in\n');
     await local.close();
+  });
+});
+
+describe('the host key', () => {
+  it('that is told is one that is served', async () => {
+    const local = await startLocalSsh({ policy: { algorithms: { ...DEFAULT_ALGORITHMS, hostKeys: ['ecdsa-sha2-nistp256'] } } });
+    expect(local.server.hostKey.publicKey).toMatch(/^ecdsa-sha2-nistp256 /);
+    // The client knows that one alone, and is strict.
+    expect((await local.ssh(['echo in'])).stdout.toString()).toBe('in\n');
+    const blob = Buffer.from(local.server.hostKey.publicKey.split(' ')[1] ?? '', 'base64');
+    expect(local.server.hostKey.fingerprint).toBe(`SHA256:${createHash('sha256').update(blob).digest('base64').replace('=', '')}`);
+    await local.close();
+  });
+
+  it('has to be of a kind that is allowed', async () => {
+    await expect(startLocalSsh({ policy: { algorithms: { ...DEFAULT_ALGORITHMS, hostKeys: ['rsa-sha2-512'] } } })).rejects.toMatchObject({
+      code: 'USAGE', message: 'No host key can sign by rsa-sha2-512: name one that can with --host-key.',
+    });
   });
 });
 

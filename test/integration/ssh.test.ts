@@ -147,7 +147,7 @@ describe('other clients', () => {
   });
 
   it('PuTTY\'s plink', async () => {
-    const ran = await local.run('plink', ['-ssh', '-batch', '-hostkey', local.server.hostKeyFingerprint, '-P', String(local.server.port), '-pw', PASSWORD, `${USER}@127.0.0.1`, 'cat; exit 6'], BULK);
+    const ran = await local.run('plink', ['-ssh', '-batch', '-hostkey', local.server.hostKey.fingerprint, '-P', String(local.server.port), '-pw', PASSWORD, `${USER}@127.0.0.1`, 'cat; exit 6'], BULK);
     expect(ran.code).toBe(6);
     expect(sha256(ran.stdout)).toBe(sha256(BULK));
   });

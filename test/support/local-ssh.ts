@@ -5,7 +5,7 @@ import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { silentLog } from '../../src/base/log.js';
-import { knownHostsLine, loadHostKeys } from '../../src/ssh/host-key.js';
+import { loadHostKeys } from '../../src/ssh/host-key.js';
 import { startSshServer, type SshServer, type SshServerOptions } from '../../src/ssh/server.js';
 import { LocalGateway } from './local-device.js';
 
@@ -39,9 +39,9 @@ export async function startLocalSsh(extra: Partial<SshServerOptions> = {}): Prom
   const hostKeys = await loadHostKeys(join(folder, 'state'));
   const gateway = new LocalGateway({ user: USER, password: PASSWORD });
   const server = await startSshServer({
-    listen: { host: '127.0.0.1', port: 0 }, hostKeys: hostKeys.privateKeys, gateway, log: silentLog(), authDelayMs: 10, ...extra,
+    listen: { host: '127.0.0.1', port: 0 }, hostKeys, gateway, log: silentLog(), authDelayMs: 10, ...extra,
   });
-  writeFileSync(join(folder, 'known_hosts'), `${knownHostsLine('127.0.0.1', server.port, hostKeys.publicKey)}\n`);
+  writeFileSync(join(folder, 'known_hosts'), `[127.0.0.1]:${server.port} ${server.hostKey.publicKey}\n`);
   const key = join(folder, 'id');
   await runProgram('ssh-keygen', ['-q', '-t', 'ed25519', '-N', '', '-f', key], '', folder);
   gateway.keys.add(readFileSync(`${key}.pub`, 'utf8').split(' ')[1] ?? '');

@@ -160,8 +160,8 @@ exec /usr/bin/scp "$@"
 }
 
 /**
- * Names of `ssh -Q` to what sshd offers by default, without what the bridge leaves out on purpose (SHA-1,
- * UMAC) and without security tokens, which cannot be its host keys. (As users' keys they are in agent.sh.)
+ * Names of `ssh -Q` to what sshd offers by default, without what the bridge does not offer by itself (SHA-1)
+ * or at all (UMAC), and without security tokens, which cannot be its host keys. (As users' keys they are in agent.sh.)
  */
 async function defaultAlgorithms(tools: string): Promise<ReadonlyMap<string, readonly string[]>> {
   const key = join(tools, 'key');

@@ -92,6 +92,5 @@ export const SCRIPTS: readonly Script[] = [
   not('channel-timeout', 'ChannelTimeout of sshd_config'),
   not('connection-timeout', 'UnusedConnectionTimeout of sshd_config'),
   ...server('putty-transfer', 'putty-ciphers', 'putty-kex'),
-  // Its client waits for a password without end.
   { name: 'conch-ciphers', seconds: 90 },
 ];

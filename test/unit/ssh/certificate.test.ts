@@ -135,6 +135,8 @@ describe('a user certificate', () => {
     const [ed, rsa] = [certify(['-n', 'root']), certify(['-n', 'root'], 'ca', 'rsa')];
     expect(signingKey('ssh-ed25519-cert-v01@openssh.com', ed)).toEqual({ algorithm: 'ssh-ed25519', blob: blobOf(USER) });
     expect(signingKey('rsa-sha2-512-cert-v01@openssh.com', rsa)).toEqual({ algorithm: 'rsa-sha2-512', blob: blobOf(read('rsa.pub')) });
+    expect(signingKey('ssh-rsa-cert-v01@openssh.com', rsa)).toBeUndefined();
+    expect(signingKey('ssh-rsa', blobOf(read('rsa.pub')))?.algorithm).toBe('ssh-rsa');
     for (const algorithm of ['ssh-ed25519', 'ssh-rsa-cert-v01@openssh.com', 'rsa-sha2-512-cert-v01@openssh.com', '-cert-v01@openssh.com']) {
       expect(signingKey(algorithm, ed)).toBeUndefined();
     }

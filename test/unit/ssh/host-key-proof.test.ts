@@ -22,6 +22,8 @@ const prove = (blobs: Buffer[], negotiated = 'ssh-ed25519') => proveHostKeys(
   { keys: KEYS, sessionId: SESSION, negotiated, sign: (key, data, hash) => core.sign(key, data, hash) },
 );
 
+const algorithmOf = (proof: Buffer | undefined): string => new WireReader(new WireReader(proof ?? Buffer.alloc(0)).bytes('proof')).latin1('algorithm');
+
 /** ssh2's client asks for proofs of keys that it is told of, and tells those that held. */
 const proven = (client: Client) => new Promise<string[]>((resolve) => {
   (client as unknown as { on(event: 'hostkeys', listener: (keys: { type: string }[]) => void): void }).on('hostkeys', (keys) => resolve(keys.map(({ type }) => type)));
@@ -51,6 +53,8 @@ describe('the server’s host keys', () => {
     const reader = new WireReader(prove([rsa ?? SESSION, ed25519 ?? SESSION], 'rsa-sha2-256') ?? Buffer.alloc(0));
     const first = new WireReader(reader.bytes('proof'));
     expect(first.latin1('algorithm')).toBe('rsa-sha2-256');
+    expect(algorithmOf(prove([rsa ?? SESSION], 'ssh-rsa'))).toBe('ssh-rsa');
+    expect(algorithmOf(prove([rsa ?? SESSION], 'ssh-ed25519'))).toBe('rsa-sha2-512');
     const second = new WireReader(reader.bytes('proof'));
     expect(second.latin1('algorithm')).toBe('ssh-ed25519');
     const data = pack({ string: PROOF_REQUEST }, { string: SESSION }, { string: ed25519 ?? SESSION });

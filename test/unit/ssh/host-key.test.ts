@@ -1,10 +1,10 @@
-import { createHash, generateKeyPairSync } from 'node:crypto';
+import { generateKeyPairSync } from 'node:crypto';
 import { chmodSync, existsSync, mkdtempSync, readdirSync, readFileSync, rmSync, statSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
 import { afterEach, beforeEach, describe, expect, it } from 'vitest';
-import { knownHostsLine, loadHostKeyFiles, loadHostKeys, stateFolder } from '../../../src/ssh/host-key.js';
+import { loadHostKeyFiles, loadHostKeys, stateFolder } from '../../../src/ssh/host-key.js';
 
 describe('host keys', () => {
   let root: string;
@@ -18,20 +18,13 @@ describe('host keys', () => {
     expect(statSync(folder).mode & 0o777).toBe(0o700);
     for (const name of readdirSync(folder)) expect(statSync(join(folder, name)).mode & 0o777).toBe(0o600);
     expect(await loadHostKeys(folder)).toEqual(first);
-    expect(first.privateKeys).toHaveLength(2);
+    expect(first).toHaveLength(2);
   });
 
   it('are the same for two programs that start at once', async () => {
     const [one, two] = await Promise.all([loadHostKeys(root), loadHostKeys(root)]);
     expect(one).toEqual(two);
     expect(readdirSync(root)).toHaveLength(2);
-  });
-
-  it('have the fingerprint that is shown', async () => {
-    const keys = await loadHostKeys(root);
-    const blob = Buffer.from(keys.publicKey.split(' ')[1] ?? '', 'base64');
-    expect(keys.publicKey).toMatch(/^ssh-ed25519 AAAA/);
-    expect(keys.fingerprint).toBe(`SHA256:${createHash('sha256').update(blob).digest('base64').replace('=', '')}`);
   });
 
   it('are refused when other users can read them', async () => {
@@ -60,7 +53,7 @@ describe('host keys', () => {
 
   it('are refused with the reason when they are public', async () => {
     const path = join(root, 'key.pub');
-    writeFileSync(path, (await loadHostKeys(root)).publicKey, { mode: 0o600 });
+    writeFileSync(path, ssh2.utils.generateKeyPairSync('ed25519').public, { mode: 0o600 });
     await expect(loadHostKeyFiles([path])).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('is a public key') });
   });
 
@@ -83,10 +76,5 @@ describe('host keys', () => {
     expect(stateFolder({ XDG_STATE_HOME: '/var/state' })).toBe('/var/state/iotda-ssh');
     expect(stateFolder({ XDG_STATE_HOME: 'relative' })).toMatch(/\/\.local\/state\/iotda-ssh$/);
     expect(stateFolder({})).toMatch(/\/\.local\/state\/iotda-ssh$/);
-  });
-
-  it('are written into known_hosts with the port where it is not 22', () => {
-    expect(knownHostsLine('127.0.0.1', 2222, 'ssh-ed25519 AAAA')).toBe('[127.0.0.1]:2222 ssh-ed25519 AAAA');
-    expect(knownHostsLine('device', 22, 'ssh-ed25519 AAAA')).toBe('device ssh-ed25519 AAAA');
   });
 });
