@@ -348,7 +348,8 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'tunnel-ended': {
     ...agentFault('the platform ends the tunnel, or another client takes it', 'drop-ws', 5, 'told at once; the bridge ends with code 4'),
     outcome: 'cut',
-    sentence: /tunnel|shutting down|Connection refused/,
+    // Who connects in the moment of the end is reset.
+    sentence: /tunnel|shutting down|Connection refused|kex_exchange_identification: .*Connection reset/,
     inject: async (lab, chance) => {
       const before = lab.bridge;
       await waitFor('the source leg', () => lab.relay.drop('source', { code: chance.pick([1000, 1002, 4000]) }), 15_000);
