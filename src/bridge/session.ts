@@ -83,6 +83,7 @@ export class DeviceSession {
     this.#watchdog = new Watchdog({
       nudge: (backend) => {
         this.counters.nudges += 1;
+        this.#log.debug({ owedMs: Math.round(backend.owedMs()), ...this.counters }, 'the device keeps us waiting; asking it for a sign of life');
         backend.nudge();
       },
       stalled: (owedMs) => {

@@ -224,7 +224,7 @@ export class PythonBackend implements Backend {
       carrier.onText = (text) => {
         heard = true;
         tail = (tail + text.toString('latin1')).slice(-TAIL_CHARS - text.length);
-        if (tail.includes(gone)) fail(new HelperGone('The helper is gone from the device (a reboot, or its grace time was over); what ran on it has ended.'));
+        if (tail.includes(gone)) fail(new HelperGone('The helper is gone from the device (a reboot, the end of its process, or of its grace time); what it ran has ended, or is out of reach.'));
         else if (tail.includes(`@NOPY-${this.#mark}@`)) fail(new Fault('UNSUPPORTED', 'python3 on the device does not run the helper (too old, or without zlib).'));
         else if (tail.includes(`@NAK-${this.#mark}@`))
           settle(() => {

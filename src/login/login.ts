@@ -112,6 +112,8 @@ export class Login {
   #inVain = 0;
   /** Logins in a row that found no SSH server. */
   #noServer = 0;
+  /** The device's leg closed before a first login was answered: a second time in a row is a refusal. */
+  #unanswered = false;
   #waiters: (() => void)[] = [];
   /** The tunnel is over for good. */
   onEnded: (fault: Fault) => void = () => undefined;
@@ -184,6 +186,7 @@ export class Login {
           this.#loginMs = performance.now() - began;
           this.#inVain = 0;
           this.#noServer = 0;
+          this.#unanswered = false;
           this.#lastId = requestId;
           this.#carrier = new TerminalCarrier(this.#pacer, this.#agent, requestId, pending.early);
           resolve(this.#carrier);
@@ -380,8 +383,19 @@ export class Login {
     }
     // The end of the replaced session's shell, late.
     if (status === STATUS_SHELL_ENDED) return;
-    // The C# agent refuses by closing its WebSocket, of which we see whatever the platform says.
-    if (status === STATUS_LOGIN_FAILED || (!pending.again && pending.respondedAt === undefined)) {
+    // The C# agent refuses by closing its WebSocket, of which we see whatever the platform says. An agent that is
+    // restarted looks the same until it is back.
+    const closed = status !== STATUS_LOGIN_FAILED && !pending.again && pending.respondedAt === undefined;
+    if (closed && !this.#unanswered) {
+      this.#unanswered = true;
+      clearTimeout(this.#returnTimer);
+      this.#returnTimer = setTimeout(() => {
+        if (this.#pending === pending) this.#disconnected(status, message);
+      }, DEVICE_RETURN_MS);
+      return;
+    }
+    if (status === STATUS_LOGIN_FAILED || closed) {
+      this.#unanswered = false;
       const tookMs = performance.now() - (pending.respondedAt ?? Number.NEGATIVE_INFINITY);
       if (pending.again && tookMs < NO_SERVER_MS && this.#noServer < NO_SERVER_MOST) {
         this.#noServer += 1;

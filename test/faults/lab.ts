@@ -219,7 +219,8 @@ export class Lab {
     return [
       ...['-F', 'none', '-i', join(this.dir, 'id'), '-o', 'IdentitiesOnly=yes', '-o', 'IdentityAgent=none'],
       ...['-o', `UserKnownHostsFile=${this.knownHosts}`, '-o', 'GlobalKnownHostsFile=/dev/null', '-o', 'StrictHostKeyChecking=yes'],
-      ...['-o', 'ConnectTimeout=60', '-o', 'LogLevel=ERROR', '-o', 'HostName=127.0.0.1', '-o', `Port=${this.port}`, '-o', `User=${this.account.name}`],
+      // INFO: what ends a connection before its login is told in no louder voice.
+      ...['-o', 'ConnectTimeout=60', '-o', 'LogLevel=INFO', '-o', 'HostName=127.0.0.1', '-o', `Port=${this.port}`, '-o', `User=${this.account.name}`],
     ];
   }
 

@@ -50,6 +50,11 @@ describe('the end of a login whose agent hangs', () => {
     expect(await listed(0.5)).toBe('[]\n');
     await bare.stop();
     expect(await listed(60)).toBe('[]\n');
+    // Nor one that serves files without a process of its own.
+    const files = startSsh(target, ['sftp'], { options: ['-s'], input: 'open' });
+    await waitFor('the SFTP server', async () => (await run('pgrep', ['-f', `^sshd: ${account.name}@internal-sftp`])).status === 0);
+    expect(await listed(60)).toBe('[]\n');
+    await files.stop();
     expect(old.running).toBe(true);
     await old.stop();
     // Not the server itself, which has no child now and is root's, as we are.
@@ -63,19 +68,22 @@ describe('the end of a login whose agent hangs', () => {
     const sshd = await startSshd(scope, { users: [account.name] });
     const target: Target = { ...sshd, user: account.name, password: account.password };
     // A front holds a socket, stage 1 does not.
-    const login = async (python: string): Promise<ReturnType<typeof startSsh>> => {
-      const program = startSsh(target, [`sh -c 'stty raw -echo 2>/dev/null;w=b1;python3 -c "${python};print(1,flush=1);time.sleep(60)";:'`], { options: ['-tt'], input: 'open' });
+    const login = async (command: string): Promise<ReturnType<typeof startSsh>> => {
+      const program = startSsh(target, [`sh -c 'stty raw -echo 2>/dev/null;w=b1;echo 1;${command};:'`], { options: ['-tt'], input: 'open' });
       await waitFor('the login', () => program.stdout.includes('1'));
       return program;
     };
-    const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nprint(len(set(booting())))\n`;
+    const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nLOGIN_TIME = 0\nimport time\ntime.sleep(1)\nprint(len(set(booting())))\n`;
     const found = async (): Promise<string> => (await ssh(target, ['python3', '-'], { input: code })).stdout.toString();
-    const working = await login('import time,socket;s=socket.socket()');
+    const programs = [await login('python3 -c "import time,socket;s=socket.socket();time.sleep(60);#a2b_base64"')];
+    // The sh tier's front, behind the subshell that loaded it, and what a look-out for output leaves beside stage 1.
+    programs.push(await login('(setsid sh -c "sleep 60;:")'));
     expect(await found()).toBe('0\n');
-    const stuck = await login('import time');
+    programs.push(await login('python3 -c "import time;time.sleep(60);#a2b_base64"'));
     expect(await found()).toBe('1\n');
-    await working.stop();
-    await stuck.stop();
+    programs.push(await login('(sleep 60)& sleep 60'));
+    expect(await found()).toBe('2\n');
+    for (const program of programs) await program.stop();
   });
 
   it('touches no process but an SSH server of the same user', async () => {

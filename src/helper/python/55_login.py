@@ -14,6 +14,18 @@ BOOT_TIME = 6
 # Seconds that such a login is old at least.
 LOGIN_TIME = 5
 BOOT_SH = b'stty raw -echo 2>/dev/null;w=b'
+# In the arguments of stage 1, and so of the front that it becomes.
+STAGE_1 = b'a2b_base64'
+
+
+def arguments(pid):
+    with open('/proc/%d/cmdline' % pid, 'rb') as f:
+        return f.read()
+
+
+def uptime():
+    with open('/proc/uptime') as f:
+        return float(f.read().split()[0])
 
 
 def fronts():
@@ -27,17 +39,22 @@ def fronts():
 
 
 def booting():
-    """Session leaders of logins of which nothing has become but the bridge's boot sh."""
-    busy = set(fronts())
+    """Session leaders of logins of which nothing has become but the bridge's boot sh and perhaps stage 1. (The
+    front of the sh tier has no socket, but a name of its own.)"""
+    boots, busy, now = {}, set(fronts()), uptime()
     for name in os.listdir('/proc'):
         try:
-            pid = int(name)
-            with open('/proc/%d/cmdline' % pid, 'rb') as f:
-                boots = BOOT_SH in f.read()
-            if boots and pid not in busy and server_of(os.getsid(pid)):
-                yield os.getsid(pid)
-        except (OSError, ValueError):
+            line, (_, parent, began) = arguments(int(name)), process(int(name))
+            if BOOT_SH in line:
+                boots[int(name)] = os.getsid(int(name)), now - began
+            elif line and STAGE_1 not in line and not line.startswith(b'sleep'):
+                busy.add(parent)
+        except (OSError, ValueError, IndexError):
             pass
+    served = set(boots[pid][0] for pid in busy if pid in boots)
+    for leader, age in set(boots.values()):
+        if age > LOGIN_TIME and leader not in served and server_of(leader):
+            yield leader
 
 
 def unborn(seconds):
@@ -49,13 +66,13 @@ def unborn(seconds):
             found[int(pid)] = process(pid)
         except (OSError, ValueError, IndexError):
             pass
-    with open('/proc/uptime') as f:
-        now = float(f.read().split()[0])
+    now = uptime()
     parents = set(p[1] for p in found.values())
     for pid, (name, parent, began) in found.items():
-        # Never the server itself: its parent is none.
+        # Never the server itself: its parent is none. One that serves a session says so: "user@internal-sftp".
         if name.startswith(SERVERS) and found.get(parent, (b'',))[0].startswith(SERVERS) and pid not in parents \
-                and LOGIN_TIME < now - began < seconds and os.stat('/proc/%d' % pid).st_uid == os.getuid():
+                and LOGIN_TIME < now - began < seconds and os.stat('/proc/%d' % pid).st_uid == os.getuid() \
+                and b'@' not in arguments(pid):
             yield pid
 
 

@@ -116,7 +116,7 @@ export async function start(carrier: Carrier, boot: Boot, plan: StartPlan, signa
         case 'g':
           settle(() => {
             carrier.onText = () => undefined;
-            reject(new HelperGone('The helper is gone from the device (a reboot, or its grace time was over); what ran on it has ended.'));
+            reject(new HelperGone('The helper is gone from the device (a reboot, the end of its process, or of its grace time); what it ran has ended, or is out of reach.'));
           });
           return;
         default:

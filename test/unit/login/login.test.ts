@@ -70,15 +70,34 @@ describe('a login', () => {
     expect(heard.join('')).toBe('Welcome\r\n');
   });
 
-  it('is refused by disconnect 400, and by any disconnect before an answer', async () => {
+  it('is refused by disconnect 400, and by any disconnect before an answer after which the device stays away', async () => {
     for (const [before, status] of [[true, '400'], [false, '400'], [false, '1011']] as const) {
       const all = up();
       const opening = all.login.open(CREDENTIAL, false, all.never);
       await turn();
       if (before) all.answer();
       all.disconnect(status);
+      expect(await outcome(opening)).toBe(status === '400' ? 'DENIED' : 'pending');
+      if (status !== '400') await vi.advanceTimersByTimeAsync(3_000);
       expect(await outcome(opening)).toBe('DENIED');
     }
+  });
+
+  it('is not refused by an agent that is restarted meanwhile, but by one that closes each time', async () => {
+    const all = up();
+    const login = async (): Promise<{ opening: Promise<unknown> }> => {
+      const opening = all.login.open(CREDENTIAL, false, all.never);
+      void outcome(opening);
+      await turn();
+      all.disconnect('1006');
+      await vi.advanceTimersByTimeAsync(300);
+      return { opening };
+    };
+    const first = await login();
+    all.peer.deviceUp();
+    expect(await outcome(first.opening)).toBe('DEVICE_LOST');
+    const second = await login();
+    expect(await outcome(second.opening)).toBe('DENIED');
   });
 
   it('that worked before finds no SSH server when the refusal comes at once, and is refused when it takes a moment', async () => {
