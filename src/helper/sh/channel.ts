@@ -245,7 +245,7 @@ export class ShChannel implements Channel {
     }
     this.opened();
     if (exit.status === STATUS_OUTPUT_LOST) {
-      this.#finish(new Fault('DEVICE_LOST', 'The device ran out of memory, and output of the command was lost.'), true);
+      this.#finish(new Fault('DEVICE_LOST', 'What serves the command on the device was killed, or found no room (memory, a full file system): its end, or some of its output, is lost.'), true);
       return;
     }
     if (this.#role === 'process') this.#events.outcome(outcomeOf(exit));

@@ -241,10 +241,15 @@ Ido() {
       ;;
     c) Iend "$2" ;;
     z) Ifree "$2" ;;
-    O) Iu=; [ -s "$ID/$2/P" ] && read -r Iu <"$ID/$2/P" && kill -KILL "$Iu" 2>/dev/null ;;
+    O) : >"$ID/$2/cut"; Iu=; [ -s "$ID/$2/P" ] && read -r Iu <"$ID/$2/P" && kill -KILL "$Iu" 2>/dev/null ;;
     n) printf '%s\n' "$2" >"$ID/bs" ;;
   esac
   return 0
+}
+# Tells the end of a channel whose supervisor was killed.
+Ilost() {
+  set -- "$1" $(printf 'x %s 0\n999 0 0 0' "$1" | Isum)
+  printf ':%s x %s 0\n999 0 0 0 %s;' "$IT" "$1" "$2" >"$ID/$1/x.0" && printf 's %s 99\n' "$1/x.0" >&5
 }
 Inote() {
   case $1 in
@@ -257,6 +262,12 @@ Inote() {
         read -r Ig <"$Iu" || continue
         Iu=${Iu%/ic}
         Ix="$Ix ${Iu##*/}=$Ig"
+      done
+      for Iu in "$ID"/[0-9]*/S; do
+        # Before its number goes from there, a supervisor tells the end.
+        [ -s "$Iu" ] && read -r Ig <"$Iu" && ! kill -0 "$Ig" 2>/dev/null && [ ! -s "${Iu%S}x.0" ] || continue
+        Iu=${Iu%/S}
+        Ilost "${Iu##*/}"
       done
       set -f
       set -- $(printf %s "$Ix" | Isum)

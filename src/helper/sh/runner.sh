@@ -59,7 +59,7 @@ Icollect() {
     # The end of a socket's output is told at once, by an empty segment.
     [ -n "$Ix" ] || break
   done
-  printf '%s\n' $Ik >n$1
+  until printf '%s\n' $Ik >n$1; do Iwait; done
 }
 # Ends the child $1. One that has ended may be known to the shell no more, and its number be another's.
 Iend() {
@@ -67,20 +67,25 @@ Iend() {
   [ ! -r /proc/$$/status ] || { while read -r Ix Iy && [ "$Ix" != PPid: ]; do :; done </proc/$1/status; } 2>/dev/null || return
   [ "$Iy" = $$ ] && kill -KILL $1
 }
-# Waits for the command's end, given its status, and reports it once both streams are at their end.
+# Waits for the command's end, given its status and, for a terminal, whether that was a signal, and
+# reports it once both streams are at their end.
 Ireport() {
   Isig=
-  [ "$1" -gt 128 ] && [ -s s ] && Isig=$(($1-128))
+  if [ "$1" -gt 128 ]; then
+    # A full file system had no room for the message that tells a signal: then nobody knows.
+    if [ -n "$2" ] || [ -s s ]; then Isig=$(($1-128)); elif ! printf x >sx; then set -- 999; fi
+  fi
   wait $Io $Ie
   # Its group is empty as a rule; then the number may become somebody else's.
   [ -s C ] && read -r Ix <C && { kill -0 -"$Ix" || : >C; }
-  Ino=0
-  Ine=0
+  Ino=
+  Ine=
   read -r Ino <no
   read -r Ine <ne
   Ix="x $In 0"
-  [ -e bad ] && set -- 999
-  Il="$1 ${Isig:-0} $Ino $Ine"
+  # A collector without a count was killed: where nobody asked for that, some output is lost.
+  [ -e bad ] || [ -z "$Ine" ] || { [ -z "$Ino" ] && [ ! -e cut ]; } && set -- 999
+  Il="$1 ${Isig:-0} ${Ino:-0} ${Ine:-0}"
   set -- $(printf '%s\n%s' "$Ix" "$Il" | Isum)
   until printf ':%s %s\n%s %s;' "$IT" "$Ix" "$Il" "$1" >x.0; do Iwait; done
   printf 's %s 99\n' "$In/x.0" 1<>../ev
@@ -132,17 +137,19 @@ case $1 in
       exec 7>&-
       # script runs its command by $SHELL, whose start-up files are not for this.
       (Ish=${SHELL:-/bin/sh}; SHELL=/bin/sh; export Ish SHELL; exec script -q -f -c "exec sh '$ID/r' tty $In" /dev/null <i >o 2>e)
-      Ist=$?
+      Ist=999
+      Ix=
       : >s
-      [ -s X ] && read -r Ist Ix <X && printf %s "$Ix" >s
+      read -r Ist Ix <X
     else
       # A pipe without a name, as sshd's: a program that opens /dev/stdin anew would wait for a writer of i
       # once all has been written. The feeder is no child of ours, else the pipeline would last as long as it.
       # Redirected inside, else the message would go to the command's own standard error.
       { Ifeed <&7 7>&- 2>/dev/null & } | (exec setsid sh "$ID/r" cmd $In >o 2>e 7>&-)
       Ist=$?
+      Ix=
     fi
-    Ireport $Ist
+    Ireport $Ist $Ix
     ;;
   cmd)
     cd "$ID/$2" || exit 129
@@ -170,8 +177,8 @@ case $1 in
     (exec 2>&1; Icommand)
     Ist=$?
     Ix=
-    [ -s "$Id/t" ] && Ix=signal
-    printf '%s %s\n' "$Ist" "$Ix" >"$Id/X"
+    if [ -s "$Id/t" ]; then Ix=signal; elif [ $Ist -gt 128 ] && ! printf x >"$Id/sx"; then Ist=999; fi
+    until printf '%s %s\n' "$Ist" "$Ix" >"$Id/X"; do Iwait; done
     ;;
   acc) . ./h ;;
   jan)

@@ -39,7 +39,7 @@ export const BLOCK_MIN_BYTES = 1024;
 export const SCRIPT_INLINE_CHARS = 4_000;
 /** Most characters of one record; longer ones are noise. */
 export const RECORD_LIMIT_CHARS = 128 * 1024;
-/** Status that stands for output lost on the device (no memory for a process). */
+/** Status that stands for an end, or output, lost on the device (no memory for a process, no room in its file system). */
 export const STATUS_OUTPUT_LOST = 999;
 /** What the device counts for an exit record. */
 export const EXIT_RECORD_CHARS = 99;

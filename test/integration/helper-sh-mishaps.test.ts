@@ -1,0 +1,57 @@
+/** The sh tier where the device has no room, or kills what serves a command: the true status, or a sentence, and an end. */
+import { afterAll, beforeAll, describe, expect, test } from 'vitest';
+import { Scope } from '../support/scope.js';
+import { ssh, startSsh } from '../support/ssh.js';
+import { startStack, type Stack } from '../support/stack.js';
+import { waitFor } from '../support/wait.js';
+
+const scope = new Scope();
+let stack: Stack;
+beforeAll(async () => {
+  stack = await startStack(scope, { tier: 'sh', sshd: { mounts: ['mount -t tmpfs -o size=600k,mode=1777 tmpfs /dev/shm'] } });
+});
+afterAll(() => scope.end());
+
+const onDevice = async (script: string): Promise<string> => (await ssh(stack.direct, [script])).stdout.toString();
+const LOST = 'its end, or some of its output, is lost';
+
+/** Starts a command, does this on the device once it runs, and tells how it ended. */
+async function during(command: string, script: string, options: readonly string[] = []): Promise<{ status: number | null; stderr: string }> {
+  const program = startSsh(stack, [command], { options, input: 'open', timeoutMs: 60_000 });
+  scope.add(() => program.stop());
+  await waitFor('the command to run', () => program.stdout.includes('up'));
+  await onDevice(script);
+  const { status } = await program.done;
+  return { status, stderr: program.stderr };
+}
+
+/** No room from now on, for so many seconds, whatever is freed meanwhile. */
+const fill = (seconds: number): string =>
+  `(n=0; while [ $n -lt ${seconds * 20} ]; do dd if=/dev/zero bs=1k of=/dev/shm/fill.$n count=600; n=$((n+1)); sleep .05; done; rm -f /dev/shm/fill.*) >/dev/null 2>&1 &`;
+
+describe.each([['without a terminal', []], ['with a terminal', ['-tt']]])('where the file system is full at the end of a command %s', (_, options) => {
+  test('its status is the right one, once there is room', async () => {
+    const ended = await during('echo up; sleep 2; exit 7', fill(4), options);
+    expect(ended.status).toBe(7);
+  });
+
+  test('a signal is a signal, or unknown, and no status', async () => {
+    const ended = await during('echo up; sleep 2; kill -TERM $$; exit 3', fill(4), options);
+    expect(ended.status).toBe(255);
+  });
+});
+
+describe('when the device kills', () => {
+  const pids = 'for f in /dev/shm/.iotda-*/[0-9]*/';
+  test('what collects the output, the client is told', async () => {
+    const ended = await during('echo up; head -c 300000 /dev/zero; sleep 3; exit 0', `sleep 1; ${pids}P; do kill -KILL "$(cat $f)"; done`);
+    expect(ended.status).toBe(255);
+    expect(ended.stderr).toContain(LOST);
+  });
+
+  test('what waits for the end, the client is told', async () => {
+    const ended = await during('echo up; sleep 3; exit 0', `${pids}S; do kill -KILL "$(cat $f)"; done`);
+    expect(ended.status).toBe(255);
+    expect(ended.stderr).toContain(LOST);
+  });
+});
