@@ -80,6 +80,8 @@ describe.skipIf(PYTHON === undefined)('the python helper on a real terminal', ()
       KILL: [killed('KILL'), false],
       closed: true,
       closedPty: true,
+      leftAlive: true,
+      left: true,
       early: 'none',
       stopped: killed('PIPE'),
     });

@@ -161,6 +161,19 @@ class Channel(object):
                 pass
 
     def hangup(self):
+        if self.pid and self.status is not None and self.readers:
+            # What the command left behind still has its output. The group is the command's as long as no
+            # process has its number.
+            try:
+                os.kill(self.pid, 0)
+            except ProcessLookupError:
+                try:
+                    os.killpg(self.pid, signal.SIGHUP)
+                except OSError:
+                    pass
+            except OSError:
+                pass
+            return
         self.signal(signal.SIGHUP)
         self.signal(signal.SIGCONT)
 

@@ -32,6 +32,8 @@ const POLL_MAX_MS = 60_000;
 const BYE_MS = 500;
 /** A socket through nc counts as open when it has not failed for so long after its start. */
 const CONNECT_GRACE_MS = 500;
+/** With more than this on its way no further channel is opened: a client may open and close them without end. */
+const UP_WAITING_CHARS = 8 * 1024 * 1024;
 const ROLES: Readonly<Record<RunMode, Role>> = { p: 'process', t: 'process', s: 'connection', a: 'connection', l: 'listener' };
 
 /** Share of the grace after which an idle device hears from us. */
@@ -266,6 +268,12 @@ export class ShBackend implements Backend {
       const { message } = this.#ended;
       queueMicrotask(() => {
         channel.refuse({ code: 'connect-failed', message });
+      });
+      return channel;
+    }
+    if (this.#uplink.waitingChars > UP_WAITING_CHARS) {
+      queueMicrotask(() => {
+        channel.refuse({ code: 'resource', message: 'Too much waits for the device already; try again once it answers.' });
       });
       return channel;
     }

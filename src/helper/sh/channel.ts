@@ -34,6 +34,9 @@ export interface ChannelHost {
 export type Role = 'process' | 'connection' | 'listener';
 const FAILURES: Readonly<Record<Exclude<Role, 'process'>, string>> = { connection: 'connect', listener: 'listen' };
 
+/** Signals of a channel that may be on their way at a time; a process does not count them either. */
+const SIGNALS_WAITING = 16;
+
 /** One channel of the sh tier: a command (or nc, or sftp-server) with its pumps on the device. */
 export class ShChannel implements Channel {
   readonly number: number;
@@ -58,6 +61,10 @@ export class ShChannel implements Channel {
   #itemsSent = 0;
   #itemsTaken = 0;
   #exit: { status: number; signal: number } | undefined;
+  /** The last size that was asked for, while one is on its way. */
+  #resizing: WindowSize | undefined;
+  /** Signals on their way. */
+  #signals = 0;
   /** When the device's slots became full, in the clock's ms. */
   fullSince: number | undefined;
 
@@ -177,12 +184,25 @@ export class ShChannel implements Channel {
 
   resize(size: WindowSize): void {
     if (this.#over || size.rows === 0 || size.cols === 0) return;
-    this.#host.submit({ kind: 'line', body: `w ${this.number} ${size.rows} ${size.cols}` });
+    // While one is on its way, which may last, only the last counts.
+    if (this.#resizing !== undefined) {
+      this.#resizing = size;
+      return;
+    }
+    this.#resizing = size;
+    this.#host.submit({ kind: 'line', body: `w ${this.number} ${size.rows} ${size.cols}` }, () => {
+      const last = this.#resizing;
+      this.#resizing = undefined;
+      if (last !== undefined && last !== size) this.resize(last);
+    });
   }
 
   signal(name: string): void {
-    if (this.#over || this.#exit !== undefined || !SIGNAL_NAMES.has(name)) return;
-    this.#host.submit({ kind: 'line', body: `s ${this.number} ${name}` });
+    if (this.#over || this.#exit !== undefined || !SIGNAL_NAMES.has(name) || this.#signals >= SIGNALS_WAITING) return;
+    this.#signals += 1;
+    this.#host.submit({ kind: 'line', body: `s ${this.number} ${name}` }, () => {
+      this.#signals -= 1;
+    });
   }
 
   close(): void {

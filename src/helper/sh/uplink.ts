@@ -88,7 +88,7 @@ export class Uplink {
 
   /** Whether bulk may be added; control lines are always taken. */
   get roomy(): boolean {
-    return this.#entries.length < UP_WINDOW_LINES && this.#entries.reduce((sum, entry) => sum + entry.chars, 0) < this.#windowChars;
+    return this.#entries.length < UP_WINDOW_LINES && this.waitingChars < this.#windowChars;
   }
 
   /** When the oldest unanswered line began to wait, in the clock's ms; undefined when nothing waits. */
@@ -100,6 +100,11 @@ export class Uplink {
 
   useChecksum(tool: SumTool): void {
     this.#sum = tool;
+  }
+
+  /** Characters that wait for the device, or for its answer. */
+  get waitingChars(): number {
+    return this.#entries.reduce((sum, entry) => sum + entry.chars, 0);
   }
 
   /** `failed`: the device says that it cannot do it (no room); the line is then skipped. */

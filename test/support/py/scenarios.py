@@ -150,6 +150,15 @@ def signals(s):
         p.finish(n)
         pid = int(p.streams[n].out)
         found['closed' + ('Pty' if pty else '')] = wait(lambda: not alive(pid), 5)
+    # What a command left behind holds its output, so the channel is open still.
+    n = p.open('exec', cmd='sleep 66 & echo $!', pty=None, env={})
+    p.until(lambda: p.streams[n].out.endswith(b'\n'))
+    pid = int(p.streams[n].out)
+    wait(lambda: not alive(os.getpgid(pid)), 5)
+    found['leftAlive'] = alive(pid)
+    p.send(CLOSE, n)
+    p.finish(n)
+    found['left'] = wait(lambda: not alive(pid), 5)
     # A hang-up that comes before the child has become a program.
     n = p.open('exec', cmd='exec sleep 65', pty=None, env={})
     p.send(CLOSE, n)
