@@ -101,6 +101,9 @@ export class Login {
   #unreachable: Fault | undefined;
   /** Of the newest login, to know it in what the other side says. */
   #password = '';
+  /** Of the newest login and the one before, which may still be refused when its time is over. */
+  #newestId: string | undefined;
+  #olderId: string | undefined;
   #returnTimer: NodeJS.Timeout | undefined;
   #ended: Fault | undefined;
   #pending: Pending | undefined;
@@ -165,6 +168,8 @@ export class Login {
     await this.#deviceLeg(signal);
     this.#drop(new Fault('DEVICE_LOST', 'The session was replaced by a new login.'));
     const requestId = newRequestId();
+    this.#olderId = this.#newestId;
+    this.#newestId = requestId;
     this.#password = credential.password;
     const began = performance.now();
     return await new Promise<Carrier>((resolve, reject) => {
@@ -353,7 +358,8 @@ export class Login {
         if (pending.respondedAt !== undefined && pending.early.isSign) pending.accept();
         return;
       case 'disconnect':
-        this.#disconnected(frame.status, frame.message);
+        if (frame.status === STATUS_LOGIN_FAILED && frame.requestId === this.#olderId) this.#log.debug('an earlier login was refused, late');
+        else this.#disconnected(frame.status, frame.message);
     }
   }
 

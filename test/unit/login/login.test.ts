@@ -83,6 +83,23 @@ describe('a login', () => {
     }
   });
 
+  it('is not refused by the late refusal of the login before it', async () => {
+    const all = up();
+    const first = all.login.open(CREDENTIAL, true, all.never);
+    void outcome(first);
+    await turn();
+    const { requestId } = all.connect();
+    await vi.advanceTimersByTimeAsync(LOGIN_DEADLINE_MS);
+    expect(await outcome(first)).toBe('DEVICE_LOST');
+    const second = all.login.open(CREDENTIAL, true, all.never);
+    await turn();
+    all.peer.deliver({ operation: 'disconnect', requestId, status: '400', message: 'late' });
+    expect(await outcome(second)).toBe('pending');
+    all.answer();
+    all.print('$ ');
+    expect(await outcome(second)).toBe('accepted');
+  });
+
   it('is not refused by an agent that is restarted meanwhile, but by one that closes each time', async () => {
     const all = up();
     const login = async (): Promise<{ opening: Promise<unknown> }> => {
