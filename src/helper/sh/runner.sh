@@ -84,7 +84,8 @@ Ireport() {
   read -r Ine <ne
   Ix="x $In 0"
   # A collector without a count was killed: where nobody asked for that, some output is lost.
-  [ -e bad ] || [ -z "$Ine" ] || { [ -z "$Ino" ] && [ ! -e cut ]; } && set -- 999
+  # (An accepted connection has none for a second stream.)
+  [ -e bad ] || { [ -n "$Ie" ] && [ -z "$Ine" ]; } || { [ -z "$Ino" ] && [ ! -e cut ]; } && set -- 999
   Il="$1 ${Isig:-0} ${Ino:-0} ${Ine:-0}"
   set -- $(printf '%s\n%s' "$Ix" "$Il" | Isum)
   until printf ':%s %s\n%s %s;' "$IT" "$Ix" "$Il" "$1" >x.0; do Iwait; done
