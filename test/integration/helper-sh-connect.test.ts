@@ -1,34 +1,40 @@
 /** The sh tier's connections (-L) through each tool, where the server ends first. */
-import { createServer, type AddressInfo } from 'node:net';
+import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { randomBytes } from 'node:crypto';
 import { expect, it } from 'vitest';
 import { createPtyDevice } from '../support/pty-device.js';
 import { Run, ShSession } from '../support/sh-session.js';
 import { waitFor } from '../support/wait.js';
 
-it.each([['socat', ['socat'], ['nc']], ['BusyBox’s nc', [], []], ['OpenBSD’s nc', ['nc'], []]] as const)(
-  'tells of the server’s end while the client has not ended, all it sent being there (%s)',
-  async (_, extra, without) => {
-    const device = createPtyDevice('busybox', extra, without);
-    const session = new ShSession(device);
-    await session.attach();
-    const data = randomBytes(300_000);
+const TOOLS = [['socat', ['socat'], ['nc']], ['BusyBox’s nc', [], []], ['OpenBSD’s nc', ['nc'], []]] as const;
+const DATA = randomBytes(300_000);
+
+it.each(TOOLS)('tells of the server’s end while the client has not ended, all it sent being there (%s)', async (_, extra, without) => {
+  const device = createPtyDevice('busybox', extra, without);
+  const session = new ShSession(device);
+  await session.attach();
+  for (const [end, sent] of [
+    [(socket: Socket) => socket.end(DATA), DATA],
+    // Before the connection counts as open, for want of a word from the tool.
+    [(socket: Socket) => socket.end(), Buffer.alloc(0)],
+    [(socket: Socket) => socket.resetAndDestroy(), Buffer.alloc(0)],
+  ] as const) {
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
       socket.resume();
-      socket.end(data);
+      end(socket);
     });
     await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
     const { port } = server.address() as AddressInfo;
     const runs = Array.from({ length: 5 }, () => new Run(session.backend, { kind: 'tcp', host: '127.0.0.1', port }));
     for (const run of runs) {
-      await waitFor('the server’s end', () => run.order.includes('eof'));
-      expect(run.out.equals(data)).toBe(true);
+      await waitFor('the server’s end', () => run.order.includes('eof') || run.order.includes('closed'));
+      expect(run.out.equals(sent)).toBe(true);
       run.channel.end();
       await run.done();
     }
     server.close();
-    await session.end();
-    device.remove();
-  },
-);
+  }
+  await session.end();
+  device.remove();
+});

@@ -63,6 +63,8 @@ export class ShChannel implements Channel {
   #exit: { status: number; signal: number } | undefined;
   /** The last size that was asked for, while one is on its way. */
   #resizing: WindowSize | undefined;
+  /** The peer of a connection ended before that counted as open. */
+  #endedEarly = false;
   /** Signals on their way. */
   #signals = 0;
   /** When the device's slots became full, in the clock's ms. */
@@ -99,6 +101,7 @@ export class ShChannel implements Channel {
     if (this.#opened || this.#over) return;
     this.#opened = true;
     this.#events.opened();
+    if (this.#endedEarly) this.#endOutput();
   }
 
   refuse(reason: Refusal): void {
@@ -241,7 +244,10 @@ export class ShChannel implements Channel {
   #deliver(stream: SegmentStream, bytes: Buffer): void {
     const connection = this.#role === 'connection';
     if (this.#role !== 'process' && stream === 'e') this.#complaint = (this.#complaint + bytes.toString('latin1')).slice(0, COMPLAINT_CHARS);
-    if (connection && stream === 'o' && bytes.length === 0 && this.#opened && !this.#closing) this.#endOutput();
+    if (connection && stream === 'o' && bytes.length === 0 && !this.#closing) {
+      if (this.#opened) this.#endOutput();
+      else this.#endedEarly = true;
+    }
     const unwanted = this.#closing || (stream === 'o' ? this.#mute : this.#role !== 'process');
     if (unwanted || bytes.length === 0) {
       this.streams[stream].released();
