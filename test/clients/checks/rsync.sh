@@ -77,7 +77,7 @@ rsync -a -e "ssh -F $CFG" a dev:$R/no/such/folder/a 2>>e; echo $?
 # rsync's own status here is 12 or 127, by which end it hears of first.
 rsync -a --rsync-path=/no/rsync -e "ssh -F $CFG" a dev:$R/ 2>>e || echo failed
 # What the receiver says of its folder comes or not, under sshd as well: the sender ends first, or it.
-sed 's/(pid [0-9]*)//; /rsync error:/d; /Broken pipe/d; /change_dir#3/d' e
+sed 's/(pid [0-9]*)//; /rsync error:/d; /Broken pipe/d; /change_dir#3/d; /\[Receiver\] mkdir/d' e
 rm e
 
 ### is cut in the middle and leaves no process on the device
