@@ -9,15 +9,16 @@ import { waitFor } from '../support/wait.js';
 const TOOLS = [['socat', ['socat'], ['nc']], ['BusyBox’s nc', [], []], ['OpenBSD’s nc', ['nc'], []]] as const;
 const DATA = randomBytes(300_000);
 
-it.each(TOOLS)('tells of the server’s end while the client has not ended, all it sent being there (%s)', async (_, extra, without) => {
+it.each(TOOLS)('tells of the server’s end while the client has not ended, all it sent being there (%s)', async (tool, extra, without) => {
   const device = createPtyDevice('busybox', extra, without);
   const session = new ShSession(device);
   await session.attach();
-  for (const [end, sent] of [
+  for (const [end, sent, refusal] of [
     [(socket: Socket) => socket.end(DATA), DATA],
     // Before the connection counts as open, for want of a word from the tool.
     [(socket: Socket) => socket.end(), Buffer.alloc(0)],
-    [(socket: Socket) => socket.resetAndDestroy(), Buffer.alloc(0)],
+    // A tool that fails so soon may not have been connected, for all that can be known.
+    [(socket: Socket) => socket.resetAndDestroy(), Buffer.alloc(0), tool === 'socat' ? undefined : 'refused'],
   ] as const) {
     const server = createServer((socket) => {
       socket.on('error', () => undefined);
@@ -28,8 +29,9 @@ it.each(TOOLS)('tells of the server’s end while the client has not ended, all 
     const { port } = server.address() as AddressInfo;
     const runs = Array.from({ length: 5 }, () => new Run(session.backend, { kind: 'tcp', host: '127.0.0.1', port }));
     for (const run of runs) {
-      await waitFor('the server’s end', () => run.order.includes('eof') || run.order.includes('closed'));
+      const word = await waitFor('the server’s end', () => run.order.find((each) => each === 'eof' || each === 'closed' || each === refusal));
       expect(run.out.equals(sent)).toBe(true);
+      if (word === refusal) continue;
       run.channel.end();
       await run.done();
     }
