@@ -243,8 +243,8 @@ export class PythonBackend implements Backend {
         });
       });
       const line = `\n${program}\n`;
-      // Line ends take two bytes each on the wire.
-      const size = attempt === 1 ? carrier.maxWrite - (line.split('\n').length - 1) : CAREFUL_CHARS;
+      // The two line ends take two bytes each on the wire.
+      const size = attempt === 1 ? carrier.maxWrite - 2 : CAREFUL_CHARS;
       for (let at = 0; at < line.length; at += size) carrier.write(line.slice(at, at + size));
     });
   }

@@ -1,7 +1,7 @@
 /** The sh tier's connections (-L) through each tool, where the server ends first. */
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { randomBytes } from 'node:crypto';
-import { expect, it } from 'vitest';
+import { expect, it, onTestFinished } from 'vitest';
 import { createPtyDevice } from '../support/pty-device.js';
 import { Run, ShSession } from '../support/sh-session.js';
 import { waitFor } from '../support/wait.js';
@@ -12,6 +12,10 @@ const DATA = randomBytes(300_000);
 it.each(TOOLS)('tells of the server’s end while the client has not ended, all it sent being there (%s)', async (tool, extra, without) => {
   const device = createPtyDevice('busybox', extra, without);
   const session = new ShSession(device);
+  onTestFinished(async () => {
+    await session.end();
+    device.remove();
+  });
   await session.attach();
   for (const [end, sent, refusal] of [
     [(socket: Socket) => socket.end(DATA), DATA],
@@ -37,6 +41,4 @@ it.each(TOOLS)('tells of the server’s end while the client has not ended, all 
     }
     server.close();
   }
-  await session.end();
-  device.remove();
 });

@@ -44,7 +44,7 @@ describe.each([['without a terminal', []], ['with a terminal', ['-tt']]])('where
 describe('when the device kills', () => {
   const pids = 'for f in /dev/shm/.iotda-*/[0-9]*/';
   test('what collects the output, the client is told', async () => {
-    const ended = await during('echo up; head -c 300000 /dev/zero; sleep 3; exit 0', `sleep 1; ${pids}P; do kill -KILL "$(cat $f)"; done`);
+    const ended = await during('echo up; head -c 300000 /dev/zero; sleep 3; exit 0', `${pids}P; do kill -KILL "$(cat $f)"; done`);
     expect(ended.status).toBe(255);
     expect(ended.stderr).toContain(LOST);
   });
