@@ -296,6 +296,7 @@ export class PythonBackend implements Backend {
       user: text('user'),
       home: text('home'),
       shell: text('shell'),
+      sftpServer: this.#ownSftp ? undefined : text('sftp'),
     };
     this.#introduced?.();
   }

@@ -28,7 +28,7 @@ export class RawBackend implements Backend {
   onEnd: (fault: Fault) => void = () => undefined;
 
   constructor(user: string) {
-    this.info = { tier: 'raw', detail: 'plain terminal', user, home: '', shell: '' };
+    this.info = { tier: 'raw', detail: 'plain terminal', user, home: '', shell: '', sftpServer: undefined };
   }
 
   get channels(): number {

@@ -107,6 +107,8 @@ export interface DeviceInfo {
   user: string;
   home: string;
   shell: string;
+  /** Path of the device's own SFTP server; undefined where the bridge serves SFTP. */
+  sftpServer: string | undefined;
 }
 
 export interface Device {

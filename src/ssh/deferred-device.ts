@@ -9,7 +9,7 @@ import type {
 } from '../mux/device.js';
 import { MAX_WAITING_SIGNALS } from './limits.js';
 
-/** A Device that can be used before it exists. Its `info` is left out: nobody can wait for that. */
+/** A Device that can be used before it exists. */
 export class DeferredDevice {
   readonly #device: Promise<Device>;
   #ready: Device | undefined;
@@ -24,6 +24,11 @@ export class DeferredDevice {
   open(request: OpenRequest | Promise<OpenRequest>, events: ChannelEvents): Channel {
     if (this.#ready !== undefined && !(request instanceof Promise)) return this.#ready.open(request, events);
     return new WaitingChannel(this.#device, request, events);
+  }
+
+  /** The path of the device's SFTP server, if it has one. */
+  async sftpServer(): Promise<string | undefined> {
+    return (await this.#device).info.sftpServer;
   }
 
   listen(request: ListenRequest, events: ListenerEvents): Listener {

@@ -94,9 +94,12 @@ export function permits(lists: readonly (readonly Endpoint[])[], host: string, p
   return lists.every((list) => list.some((each) => (each.host === undefined || each.host === host) && (each.port === undefined || each.port === port)));
 }
 
+/** What sshd calls the SFTP server within itself. */
+export const INTERNAL_SFTP = 'internal-sftp';
+
 /** Whether a forced command is the SFTP server inside sshd: its options are not ours. */
 export function isSftpCommand(command: string): 'plain' | 'with-options' | undefined {
-  if (command.trim() === 'internal-sftp') return 'plain';
+  if (command.trim() === INTERNAL_SFTP) return 'plain';
   return /^\s*internal-sftp\s/.test(command) ? 'with-options' : undefined;
 }
 

@@ -6,7 +6,7 @@ import type { DeferredDevice } from './deferred-device.js';
 import * as limits from './limits.js';
 import { isStandardSignal } from './messages.js';
 import { Pipe } from './pipe.js';
-import { acceptsEnv, isSftpCommand, type SshPolicy } from './policy.js';
+import { acceptsEnv, INTERNAL_SFTP, isSftpCommand, type SshPolicy } from './policy.js';
 import { readPtyRequest, readWindowSize } from './pty.js';
 import type { WireReader } from './wire.js';
 
@@ -36,6 +36,8 @@ export class Session implements ChannelHandler {
   readonly #env: Record<string, string> = {};
   #envCount = 0;
   #wantsAgent = false;
+  /** What a subsystem would have run, where a forced command takes its place. */
+  #original: Promise<string> | undefined;
   #started = false;
 
   constructor(context: SessionContext) {
@@ -61,7 +63,7 @@ export class Session implements ChannelHandler {
       }
       case 'subsystem': {
         const name = body.latin1('subsystem name');
-        return name === 'sftp' && this.#start(this.#subsystem(name), name);
+        return name === 'sftp' && !this.#started && this.#start(this.#subsystem(), name);
       }
       case 'window-change': return this.#windowChange(body);
       case 'signal': return this.#signal(body.latin1('signal name'));
@@ -145,10 +147,14 @@ export class Session implements ChannelHandler {
     return { kind: 'exec', command: Buffer.from(forced), pty: this.#pty, env: { ...this.#env, ...asked } };
   }
 
-  /** As in sshd, a forced command is run in the place of subsystems too. */
-  #subsystem(name: string): OpenRequest | undefined {
+  /** As in sshd, a forced command is run in the place of subsystems too, and finds what the subsystem would have run. */
+  #subsystem(): OpenRequest | undefined {
     const forced = this.#context.policy.command;
-    return forced === undefined || isSftpCommand(forced) === 'plain' ? { kind: 'sftp' } : this.#exec(Buffer.from(name));
+    if (forced === undefined || isSftpCommand(forced) === 'plain') return { kind: 'sftp' };
+    this.#original = this.#context.device.sftpServer().then((path) => path ?? INTERNAL_SFTP);
+    // Without a device the channel tells why.
+    this.#original.catch(() => {});
+    return this.#exec(undefined);
   }
 
   /**
@@ -184,16 +190,17 @@ export class Session implements ChannelHandler {
     };
   }
 
-  /** The environment's last entries; with agent forwarding the socket's path has to be waited for. */
+  /** The environment's last entries, some of which only the device knows. */
   #complete(request: OpenRequest): OpenRequest | Promise<OpenRequest> {
     if (request.kind !== 'exec') return request;
     const set = Object.entries(this.#context.policy.setEnv).map(([name, value]) => [name, Buffer.from(value).toString('latin1')]);
     const env: Record<string, string> = { ...request.env, ...Object.fromEntries(set), ...this.#context.connectionEnv };
     const socket = this.#wantsAgent ? this.#context.agentSocket() : undefined;
-    if (socket === undefined) return { ...request, env };
-    return socket.then((path) => {
+    if (socket === undefined && this.#original === undefined) return { ...request, env };
+    return Promise.all([socket, this.#original]).then(([path, original]) => {
       // The helper chose the path: plain ASCII.
       if (path !== undefined) env['SSH_AUTH_SOCK'] = path.toString('latin1');
+      if (original !== undefined) env['SSH_ORIGINAL_COMMAND'] = original;
       return { ...request, env };
     });
   }

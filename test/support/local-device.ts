@@ -23,7 +23,7 @@ const EXACT = 'c=$(cat <&3; printf x); exec 3<&-; exec "$0" -c "${c%x}"';
 
 export class LocalDevice implements Device {
   readonly info: DeviceInfo = {
-    tier: 'python', detail: 'local processes', user: userInfo().username, home: homedir(), shell: '/bin/bash',
+    tier: 'python', detail: 'local processes', user: userInfo().username, home: homedir(), shell: '/bin/bash', sftpServer: undefined,
   };
   /** Channels and listeners open now, for tests that look for leaks. */
   readonly live = new Set<object>();

@@ -36,6 +36,7 @@ export function parseFacts(hello: string): Facts {
       user: all['user'] ?? '',
       home: all['home'] ?? '/',
       shell: all['shell'] ?? '/bin/sh',
+      sftpServer: all['sftp'] === '' ? undefined : all['sftp'],
     },
     all,
   };

@@ -5,7 +5,7 @@ import type { Channel, ChannelEvents, DeviceInfo, Listener } from '../../../src/
 
 /** A tier whose every answer a test decides. */
 export class FakeBackend implements Backend {
-  readonly info: DeviceInfo = { tier: 'python', detail: 'fake', user: 'pi', home: '/', shell: '/bin/sh' };
+  readonly info: DeviceInfo = { tier: 'python', detail: 'fake', user: 'pi', home: '/', shell: '/bin/sh', sftpServer: undefined };
   rttMs = 0;
   channels = 1;
   progress = 0;

@@ -48,7 +48,7 @@ export class FakeChannel implements Channel {
 }
 
 export class FakeDevice implements Device {
-  readonly info: DeviceInfo = { tier: 'python', detail: 'fake', user: 'u', home: '/', shell: '/bin/sh' };
+  readonly info: DeviceInfo = { tier: 'python', detail: 'fake', user: 'u', home: '/', shell: '/bin/sh', sftpServer: undefined };
   readonly channels: FakeChannel[] = [];
   readonly listeners: { request: ListenRequest; events: ListenerEvents; closed: boolean }[] = [];
   /** Called for each new channel, after open() returned. */

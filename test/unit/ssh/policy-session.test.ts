@@ -38,9 +38,16 @@ describe('a forced command', () => {
     await new Promise((resolve) => connected.subsys('sftp', (_error, channel) => channel.resume().on('close', resolve)));
     expect(requests()).toMatchObject([
       { kind: 'exec', command: Buffer.from('date') },
-      { kind: 'exec', command: Buffer.from('date'), env: { SSH_ORIGINAL_COMMAND: 'sftp' } },
+      { kind: 'exec', command: Buffer.from('date'), env: { SSH_ORIGINAL_COMMAND: 'internal-sftp' } },
     ]);
     expect(requests()[0]).not.toHaveProperty('env.SSH_ORIGINAL_COMMAND');
+  });
+
+  it('finds the path of the device’s SFTP server where it takes its place', async () => {
+    const connected = await client({ command: 'exec $SSH_ORIGINAL_COMMAND' });
+    harness.gateway.device.info.sftpServer = '/usr/lib/sftp-server';
+    await new Promise((resolve) => connected.subsys('sftp', (_error, channel) => channel.resume().on('close', resolve)));
+    expect(requests()).toMatchObject([{ kind: 'exec', env: { SSH_ORIGINAL_COMMAND: '/usr/lib/sftp-server' } }]);
   });
 
   it('internal-sftp is the SFTP server for who asks for that, and refuses all else with sshd’s words', async () => {
