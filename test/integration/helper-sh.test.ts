@@ -2,6 +2,7 @@ import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, readdirSync, readFileSync, writeFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import type { ShChannel } from '../../src/helper/sh/channel.js';
 import { createPtyDevice, type DeviceKind, type PtyDevice } from '../support/pty-device.js';
 import { ShSession } from '../support/sh-session.js';
 import { waitFor } from '../support/wait.js';
@@ -216,6 +217,28 @@ describe.each(['dash', 'busybox'] as const)('the sh helper with much data where 
       return list.text.split('\n').filter((name) => /^\d+$/.test(name)).length === 1;
     });
     expect(left.status).toBe(0);
+  });
+
+  it('goes on after channels that were closed while their output was on its way', async () => {
+    for (let round = 0; round < 10; round += 1) {
+      const runs = Array.from({ length: 6 }, () => session.exec('while :; do head -c 3000 /dev/zero; done'));
+      await Promise.all(runs.map(async (run) => {
+        await waitFor('some output', () => run.bytes > 10_000);
+        run.channel.close();
+        await run.done();
+      }));
+    }
+    expect((await session.exec('echo here; exit 3').done()).status).toBe(3);
+  });
+
+  it('goes on where a channel has lost its place on the device', async () => {
+    const run = session.exec('echo ready; sleep 60');
+    await waitFor('the start', () => run.text.includes('ready'));
+    await session.exec(`rm -rf ${session.backend.directory ?? ''}/${(run.channel as ShChannel).number}`).done();
+    run.channel.closeOutput();
+    run.channel.close();
+    await run.done();
+    expect((await session.exec('exit 3').done()).status).toBe(3);
   });
 
   it('closes standard output alone when nobody reads it any more', async () => {

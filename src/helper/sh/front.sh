@@ -66,15 +66,16 @@ Iarm() {
   # Not held open: a timer that outlives this front must not keep its terminal or pipe.
   ( exec 5>&-; sleep $Inap; [ -p "$ID/ev" ] && printf 't\n' 1<>"$ID/ev" ) </dev/null >/dev/null 2>&1 &
 }
-# The only writer on the terminal. Events: s file size (a new segment), r file (again), a n (lines done
-# up to n), w record, u received window timeout (the bridge's account), t (timer).
+# The only writer on the terminal. Nothing that fails ends it before the front: a channel may be removed just
+# when one of its records is to be written. Events: s file size (a new segment), r file (again), a n (lines
+# done up to n), w record, u received window timeout (the bridge's account), t (timer).
 Iemit() {
   set +f
   Isent=0; Irecv=0; Iwin=131072; Ito=2; Inap=2; Iq=; Ip=; Itm=; Iseen=; Imark=0
   while IFS=' ' read -r Ie If In Ix; do
     case $Ie in
-      a) printf ':%s a %s %s;' "$IT" "$If" "$If" || exit ;;
-      w) printf ':%s %s %s %s;' "$IT" "$If" "$In" "$In" || exit ;;
+      a) printf ':%s a %s %s;' "$IT" "$If" "$If" ;;
+      w) printf ':%s %s %s %s;' "$IT" "$If" "$In" "$In" ;;
       r) [ -s "$ID/$If" ] && Iput "$ID/$If" 99999 ;;
       u) Irecv=$If; Iwin=$In; Ito=$Ix ;;
       s) if [ "$In" -lt 2000 ]; then Ip="$Ip $If $In"; else Iq="$Iq $If $In"; fi ;;
@@ -125,7 +126,7 @@ Iemit() {
       fi
       if [ -s "$ID/$Io" ]; then
         Isent=$((Isent+Ih))
-        Iput "$ID/$Io" $Ih || exit
+        Iput "$ID/$Io" $Ih
       fi
       Iarm
     done
@@ -176,7 +177,8 @@ Ikill() {
 # Frees a channel whose end the bridge has seen; background children of its command live on.
 Ifree() {
   [ -d "$ID/$1" ] || return
-  : >"$ID/$1/dead"
+  # Not by ":", which would end this shell where it cannot be made.
+  printf '' >"$ID/$1/dead"
   Iu=
   [ -s "$ID/$1/S" ] && read -r Iu <"$ID/$1/S" && kill -KILL -"$Iu" 2>/dev/null
   # A listener's program is no background child: it must not outlive whoever started it.
@@ -189,7 +191,7 @@ Ifree() {
 # Ends a channel nobody wants any more: the command is hung up.
 Iend() {
   [ -d "$ID/$1" ] || return
-  : >"$ID/$1/dead"
+  printf '' >"$ID/$1/dead"
   Ikill "$1" HUP
   Ikill "$1" CONT
   Ifree "$1"
@@ -241,7 +243,7 @@ Ido() {
       ;;
     c) Iend "$2" ;;
     z) Ifree "$2" ;;
-    O) : >"$ID/$2/cut"; Iu=; [ -s "$ID/$2/P" ] && read -r Iu <"$ID/$2/P" && kill -KILL "$Iu" 2>/dev/null ;;
+    O) printf '' >"$ID/$2/cut"; Iu=; [ -s "$ID/$2/P" ] && read -r Iu <"$ID/$2/P" && kill -KILL "$Iu" 2>/dev/null ;;
     n) printf '%s\n' "$2" >"$ID/bs" ;;
   esac
   return 0

@@ -239,7 +239,7 @@ case $1 in
       [ $Iu -ge $IG ] || continue
       # Nobody came back: hang up the commands, kill the pumps and the front, leave nothing.
       for Ix in "$ID"/[0-9]*; do
-        : >"$Ix/dead"
+        printf '' >"$Ix/dead"
         Ik=
         [ -s "$Ix/C" ] && read -r Ik <"$Ix/C" && {
           kill -HUP -"$Ik"
