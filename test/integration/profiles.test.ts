@@ -53,3 +53,12 @@ describe.each(['bash', 'dash', 'zsh', 'fish', 'tcsh', 'mksh', 'ash'] as const)('
     expect(history.stdout.toString()).not.toContain('stty');
   });
 });
+
+test('a user who kills every python3 keeps the connection', async () => {
+  const stack = await startStack(scope, { tier: 'python' });
+  const other = ssh(stack, ['echo begun; sleep 3; echo still here']);
+  // 1: there was none.
+  const killed = await ssh(stack, ['sleep 1; pkill -x python3']);
+  expect(killed.status).toBe(1);
+  expect((await other).stdout.toString()).toBe('begun\nstill here\n');
+});
