@@ -127,7 +127,7 @@ Ifacts=$(
           Ix=
           # A shell named -sh says so of what it does not find.
           command -v nc >/dev/null 2>&1 && case $(nc -h 2>&1) in
-            *-*N*) Ix='nc -N' ;;
+            *-N*) Ix='nc -N' ;;
             *-*) Ix=nc ;;
           esac
           ;;
