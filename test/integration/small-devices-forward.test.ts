@@ -1,7 +1,7 @@
 /** Forwarding on devices without python3, with each tool that may be there, seen by the real ssh. */
 import { createHash, randomBytes } from 'node:crypto';
 import { existsSync, rmSync } from 'node:fs';
-import { symlink } from 'node:fs/promises';
+import { chmod, symlink, writeFile } from 'node:fs/promises';
 import { createServer, type AddressInfo } from 'node:net';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
@@ -93,6 +93,39 @@ describe('a small device', () => {
     forwarding(stack, '-L', `127.0.0.1:${there}:127.0.0.1:${port}`);
     await waitFor('the local port', () => answers(there));
     await twenty(there);
+  }, TEST_MS);
+
+  test.each([
+    ['BusyBox’s nc', { nc: '/usr/bin/busybox' }],
+    ['socat', { socat: '/usr/bin/socat' }],
+    ['OpenBSD’s nc', { nc: '/bin/nc.openbsd' }],
+  ])('with %s tries each address of a name as sshd does, and says why none took it (-W, -L, -D)', async (_, tools) => {
+    const getent = join(await scope.tempDir('getent'), 'getent');
+    await chmod(dirname(getent), 0o755);
+    await writeFile(getent, "#!/bin/sh\nprintf '%s STREAM\\n' 127.0.0.2 127.0.0.3 127.0.0.1\n");
+    await chmod(getent, 0o755);
+    const stack = await smallDevice({ ...tools, getent });
+    const server = createServer({ allowHalfOpen: true }, (socket) => { socket.pipe(socket); });
+    scope.add(() => new Promise((resolve) => server.close(resolve)));
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+    const { port } = server.address() as AddressInfo;
+    const through = await ssh(stack, [], { options: ['-W', `x.test:${port}`], input: DATA });
+    expect([through.status, through.stderr.toString(), sha(through.stdout)]).toEqual([0, '', sha(DATA)]);
+    const refused = await ssh(stack, [], { options: ['-W', `x.test:${await freePort()}`, '-o', 'LogLevel=INFO'] });
+    expect([refused.status, refused.stderr.toString()]).toEqual([255, expect.stringContaining('open failed: connect failed: Connection refused')]);
+    const [local, socks] = [await freePort(), await freePort()];
+    forwarding(stack, '-L', `127.0.0.1:${local}:x.test:${port}`, '-D', `127.0.0.1:${socks}`);
+    await waitFor('the local ports', async () => (await answers(local)) && answers(socks));
+    const proxied = new Peer({ port: socks, host: '127.0.0.1' });
+    proxied.socket.write(Buffer.concat([Buffer.of(5, 1, 0, 5, 1, 0, 3, 6), Buffer.from('x.test'), Buffer.of(port >> 8, port & 0xff)]));
+    const greeting = 2 + 10;
+    await waitFor('the proxy’s word', () => proxied.data.length === greeting);
+    for (const [peer, before] of [[new Peer({ port: local, host: '127.0.0.1' }), 0], [proxied, greeting]] as const) {
+      scope.add(() => { peer.socket.destroy(); });
+      peer.socket.end(DATA);
+      await waitFor('all of it', () => peer.ended, 60_000);
+      expect(sha(peer.data.subarray(before))).toBe(sha(DATA));
+    }
   }, TEST_MS);
 
   test('with socat has Unix sockets and the agent as well', async () => {

@@ -5,6 +5,7 @@ import type { Carrier } from '../../link/carrier.js';
 import type { Backend, Boot } from '../../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../../mux/device.js';
 import { ShChannel, type Role } from './channel.js';
+import { Connector } from './connect.js';
 import { CookedTerminal } from './cooked.js';
 import { decodeSegment } from './encoding.js';
 import { parseFacts, type Facts } from './facts.js';
@@ -30,8 +31,6 @@ const POLL_MIN_MS = 2_000;
 const POLL_MAX_MS = 60_000;
 /** How often the end is announced until the device confirms. */
 const BYE_MS = 500;
-/** A socket through nc counts as open when it has not failed for so long after its start. */
-const CONNECT_GRACE_MS = 500;
 /** With more than this on its way no further channel is opened: a client may open and close them without end. */
 const UP_WAITING_CHARS = 8 * 1024 * 1024;
 const ROLES: Readonly<Record<RunMode, Role>> = { p: 'process', t: 'process', s: 'connection', a: 'connection', l: 'listener' };
@@ -59,6 +58,7 @@ export class ShBackend implements Backend {
   readonly #uplink: Uplink;
   readonly #reports: Reports;
   readonly #lines: readonly string[];
+  readonly #connector = new Connector();
   #facts: Facts | undefined;
   #nextChannel = 1;
   #attached = false;
@@ -179,6 +179,7 @@ export class ShBackend implements Backend {
   open(request: OpenRequest, events: ChannelEvents): Channel {
     const planned = plan(request, this.#facts?.all ?? {}, this.#options.ownSftp);
     if (planned.kind === 'run') return this.#run(planned.script, planned.mode, events);
+    if (planned.kind === 'connect') return this.#run(this.#connector.script(planned.target), 's', this.#connector.watch(events));
     if (planned.kind === 'cooked') return new CookedTerminal(planned.pty, events, (own) => this.#run(planned.script, 'p', own));
     if (planned.kind === 'files' && this.#ended === undefined) {
       const run = (script: Buffer, own: ChannelEvents): Channel => this.#run(script, 'p', own);
@@ -287,8 +288,6 @@ export class ShBackend implements Backend {
     for (const piece of pieces) this.#uplink.submit(piece);
     const started = (): void => {
       if (ROLES[mode] === 'process') channel.opened();
-      // Without a word from nc there is no telling when it is connected; failing takes it a moment.
-      else if (mode === 's') setTimeout(() => { channel.opened(); }, CONNECT_GRACE_MS).unref();
     };
     this.#uplink.submit(line, started, () => {
       if (mode === 'a') channel.gone();

@@ -2,7 +2,7 @@ import { Fault } from '../../base/errors.js';
 import type { Channel, ChannelEvents, Outcome, Refusal, WindowSize } from '../../mux/device.js';
 import { OutputStream } from './output.js';
 import type { UpItem } from './uplink.js';
-import { escapeForPrintf, INLINE_CHARS, INPUT_SLOTS, STATUS_OUTPUT_LOST, type SegmentStream } from './wire.js';
+import { CONNECTED, escapeForPrintf, INLINE_CHARS, INPUT_SLOTS, STATUS_OUTPUT_LOST, type SegmentStream } from './wire.js';
 
 /** Standard input held for one channel before write() asks to wait, in bytes. */
 export const INPUT_QUEUE_BYTES = 64 * 1024;
@@ -243,6 +243,7 @@ export class ShChannel implements Channel {
 
   #deliver(stream: SegmentStream, bytes: Buffer): void {
     const connection = this.#role === 'connection';
+    if (connection && stream === 'e' && bytes.includes(CONNECTED)) this.opened();
     if (this.#role !== 'process' && stream === 'e') this.#complaint = (this.#complaint + bytes.toString('latin1')).slice(0, COMPLAINT_CHARS);
     if (connection && stream === 'o' && bytes.length === 0 && !this.#closing) {
       if (this.#opened) this.#endOutput();
@@ -322,6 +323,8 @@ export class ShChannel implements Channel {
 function complaint(said: string): string | undefined {
   const lines = said.split('\n').map((line) => line.replace(/[^\x20-\x7e]+/g, ' ').trim());
   const reason = lines.findLast((line) => line !== '')?.split(': ').at(-1);
+  // BusyBox's own words for a name that nobody knows.
+  if (reason?.startsWith('bad address ')) return 'Name or service not known';
   return reason === undefined ? undefined : `${reason.charAt(0).toUpperCase()}${reason.slice(1)}`;
 }
 

@@ -1,7 +1,7 @@
 import type { OpenRequest, PtyRequest, Refusal } from '../../mux/device.js';
 import { isHost, socatWord } from './address.js';
-import { compact, source } from './program.js';
-import { cookedScript, execScript, quote, runAtHome, runScript } from './script.js';
+import { SOCAT, type Target } from './connect.js';
+import { cookedScript, execScript, runAtHome } from './script.js';
 
 /** With pipes, on a terminal, a socket through a program, a listener, an accepted connection (the x line of wire.ts). */
 export type RunMode = 'p' | 't' | 's' | 'l' | 'a';
@@ -9,14 +9,13 @@ export type RunMode = 'p' | 't' | 's' | 'l' | 'a';
 /** What becomes of a request: a script for the device, or a refusal. */
 export type Plan =
   | { kind: 'run'; script: Buffer; mode: RunMode }
+  /** A connection: what its script is depends on what the device keeps (Connector). */
+  | { kind: 'connect'; target: Target }
   /** A command in pipes, its terminal on this side (CookedTerminal). */
   | { kind: 'cooked'; script: Buffer; pty: PtyRequest }
   /** Served from this side (SftpServer). */
   | { kind: 'files' }
   | { kind: 'refuse'; reason: Refusal };
-
-/** Half-closed connections stay for an hour; the peer's end shows at once (shut-close). */
-const SOCAT = ['socat', '-t', '3600', '-,shut-close'];
 
 function unsupported(message: string): Plan {
   return { kind: 'refuse', reason: { code: 'unsupported', message } };
@@ -38,27 +37,14 @@ export function plan(request: OpenRequest, facts: Readonly<Record<string, string
     }
     case 'tcp': {
       if (!isHost(request.host)) return { kind: 'refuse', reason: { code: 'connect-failed', message: 'Name or service not known' } };
-      const host = request.host.includes(':') ? `[${request.host}]` : request.host;
-      if (has('socat')) return socket([...SOCAT, `TCP:${host}:${request.port}`]);
-      const nc = facts['nc'] ?? '';
-      if (nc === '') return unsupported('The device has neither socat nor nc, so the sh tier cannot forward connections.');
-      const words = [...nc.split(' '), request.host, String(request.port)];
-      return nc === 'nc -N' ? watched(words) : socket(words);
+      const tool = has('socat') ? 'socat' : facts['nc'];
+      if (tool === undefined) return unsupported('The device has neither socat nor nc, so the sh tier cannot forward connections.');
+      return { kind: 'connect', target: { tool, host: request.host, port: request.port } };
     }
     case 'unix': {
-      if (has('socat')) return socket([...SOCAT, Buffer.concat([Buffer.from('UNIX-CONNECT:'), socatWord(request.path)])]);
+      if (has('socat')) return { kind: 'connect', target: { words: ['socat', ...SOCAT, Buffer.concat([Buffer.from('UNIX-CONNECT:'), socatWord(request.path)])] } };
       if (!has('ncU')) return unsupported('The device has neither socat nor an nc that knows -U, so the sh tier cannot reach Unix sockets.');
-      return socket(['nc', '-N', '-U', request.path]);
+      return { kind: 'connect', target: { words: ['nc', '-N', '-v', '-U', request.path] } };
     }
   }
-}
-
-function socket(words: readonly (string | Buffer)[]): Plan {
-  return { kind: 'run', script: runScript(words), mode: 's' };
-}
-
-/** The same through a program that does not tell of the server's end (connect.sh). */
-function watched(words: readonly string[]): Plan {
-  const set = Buffer.concat([Buffer.from('set --'), ...words.flatMap((word) => [Buffer.from(' '), quote(word)])]);
-  return { kind: 'run', script: Buffer.concat([set, Buffer.from(`\n${compact(source('connect'))}\n`)]), mode: 's' };
 }

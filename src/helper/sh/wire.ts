@@ -4,8 +4,9 @@
  *
  * Up: `TAG q sum body LF`. sum is over `q body`. q counts 1, 2, …; the device does each once, in order,
  * and acknowledges; 0 marks a note that may be lost or repeated.
- *   x ch mode text   start: mode p (pipes), t (terminal), l (a listener, see listen.sh) or s (socket: an
- *                    empty segment tells the end of its output); text: a script, escaped for printf %b; '@n': n pieces of blob
+ *   x ch mode text   start: mode p (pipes), t (terminal), l (a listener, see listen.sh) or s (socket: an empty
+ *                    segment tells the end of its output, and \006 in its stream e that it is connected, see connect.sh);
+ *                    text: a script, escaped for printf %b; '@n': n pieces of blob
  *   x ch a L/a.N     take the connection N that the listener L told of, as channel ch
  *   d ch slot len sum LF base64 LF   bytes for ch's standard input (ch 0: piece of blob)
  *   i ch text        a few bytes of standard input     E ch   its end
@@ -41,6 +42,8 @@ export const SCRIPT_INLINE_CHARS = 4_000;
 export const RECORD_LIMIT_CHARS = 128 * 1024;
 /** Status that stands for an end, or output, lost on the device (no memory for a process, no room in its file system). */
 export const STATUS_OUTPUT_LOST = 999;
+/** What connect.sh writes into stream e once the connection stands; no tool says such a thing. */
+export const CONNECTED = 0x06;
 /** What the device counts for an exit record. */
 export const EXIT_RECORD_CHARS = 99;
 

@@ -105,22 +105,9 @@ describe('terminal modes', () => {
 describe('what becomes of a request', () => {
   const tcp = { kind: 'tcp', host: '::1', port: 22 } as const;
 
-  it.each([
-    [{ socat: 'yes', nc: 'nc' }, "exec 'socat' '-t' '3600' '-,shut-close' 'TCP:[::1]:22'\n"],
-    [{ nc: 'busybox nc' }, "exec 'busybox' 'nc' '::1' '22'\n"],
-  ])('uses what the device has for a connection: %j', (facts, script) => {
-    const planned = plan(tcp, facts);
-    expect(planned.kind === 'run' && planned.script.toString()).toBe(script);
-  });
-
   it('starts the device’s sftp-server in the home: its folder goes with the channel', () => {
     const planned = plan({ kind: 'sftp' }, { sftp: '/usr/lib/sftp-server' });
     expect(planned.kind === 'run' && planned.script.toString()).toBe("cd \"$HOME\" 2>/dev/null || cd /\nunset OLDPWD\nexec '/usr/lib/sftp-server'\n");
-  });
-
-  it('watches an nc that does not tell of the server’s end', () => {
-    const planned = plan(tcp, { nc: 'nc -N' });
-    expect(planned.kind === 'run' && planned.script.toString()).toMatch(/^set -- 'nc' '-N' '::1' '22'\nmkfifo j/);
   });
 
   it.each([[tcp], [{ kind: 'unix', path: Buffer.from('/x') }]] as const)('refuses %j with the reason where nothing can do it', (request) => {
