@@ -2,9 +2,10 @@ import { createHash, randomBytes } from 'node:crypto';
 import { readdirSync, statSync } from 'node:fs';
 import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
+import type { Fault } from '../../src/base/errors.js';
 import { LossyCarrier, seeded, type LossPlan } from '../support/lossy-carrier.js';
 import { createPtyDevice } from '../support/pty-device.js';
-import { ShSession } from '../support/sh-session.js';
+import { ShSession, type SessionOptions } from '../support/sh-session.js';
 import { waitFor } from '../support/wait.js';
 
 const sha = (bytes: Buffer): string => createHash('sha256').update(bytes).digest('hex');
@@ -19,11 +20,12 @@ const PLANS: readonly [name: string, plan: Omit<LossPlan, 'seed'>][] = [
 ];
 
 /** A session whose logins all lose by the plan; each login gets its own dice. */
-function lossySession(plan: Omit<LossPlan, 'seed'>, seed: number): { session: ShSession; faults: () => number; end: () => Promise<void> } {
+function lossySession(plan: Omit<LossPlan, 'seed'>, seed: number, options: SessionOptions = {}): { session: ShSession; faults: () => number; end: () => Promise<void> } {
   const device = createPtyDevice('busybox');
   const carriers: LossyCarrier[] = [];
   const session = new ShSession(device, {
     maxWrite: 2000,
+    ...options,
     wrap: (login) => {
       const carrier = new LossyCarrier(login, { ...plan, seed: seed * 1000 + carriers.length });
       carriers.push(carrier);
@@ -107,6 +109,44 @@ describe('the sh helper on a path that loses', () => {
     await run.done();
     expect(sha(run.out)).toBe(sha(data));
     expect(run.status).toBe(3);
+    await end();
+  });
+
+  it.each([
+    ['frames', { upFrameChars: 1_300 }],
+    ['lines, and the blocks they are,', { upLineChars: 1_300 }],
+  ] as const)('gets everything across where small %s pass and large ones never do', async (_, plan) => {
+    const { session, faults, end } = lossySession(plan, 4, { maxWrite: 8_000 });
+    await session.attach();
+    const data = randomBytes(100_000);
+    const run = session.exec('cat; exit 4');
+    await run.send(data);
+    run.channel.end();
+    // A script that does not fit a line goes in blocks as well.
+    const script = session.exec(`: ${'x'.repeat(40_000)}; echo done`);
+    await run.done();
+    expect(sha(run.out)).toBe(sha(data));
+    expect(run.status).toBe(4);
+    expect((await script.done()).text).toBe('done\n');
+    expect(faults()).toBeGreaterThan(0);
+    expect(readdirSync(session.backend.directory ?? '').filter((name) => name.startsWith('v.'))).toEqual([]);
+    await end();
+  });
+
+  it.each([
+    ['nothing of a block passes', { upLineChars: 600 }, /^The device answers, but \d+ characters that were sent to it have not arrived whole, or found no room there, for 5 s\.$/],
+    ['no large piece of output passes, the first and only one', { downRecordChars: 3_000 }, /^The device answers, but a piece of output has not arrived from it for 5 s\.$/],
+  ] as const)('ends with one true sentence where %s, though the device answers', async (_, plan, sentence) => {
+    const { session, end } = lossySession(plan, 6, { graceSeconds: 5 });
+    await session.attach();
+    const ended = new Promise<Fault>((resolve) => (session.backend.onEnd = resolve));
+    const run = session.exec('head -c 20000 | tr "\\0" x; sleep 600');
+    await run.send(Buffer.alloc(20_000));
+    const fault = await ended;
+    expect(fault.message).toMatch(sentence);
+    await session.backend.shutdown(fault, AbortSignal.timeout(5_000));
+    expect((await run.done()).fault).toBe(fault);
+    expect(run.outcome).toBeUndefined();
     await end();
   });
 

@@ -48,3 +48,17 @@ describe.each(['sound', 'c-agent', 'csharp-agent'] as const)('the real ssh throu
     expect(result.status).toBe(5);
   });
 });
+
+describe.each(['sh', 'python'] as const)('an agent that loses every message above 1,400 bytes, with the %s tier', (tier) => {
+  const scope = new Scope();
+  afterAll(() => scope.end());
+
+  it('is a slow one, and no more', async () => {
+    const stack = await startStack(scope, { tier, deviceArgs: ['--fault', 'fragmentLossRate=1'] });
+    const data = randomBytes(60_000);
+    const result = await ssh(stack, ['cat; exit 6'], { input: data });
+    expect(result.stderr.toString()).toBe('');
+    expect(result.status).toBe(6);
+    expect(sha(result.stdout)).toBe(sha(data));
+  });
+});

@@ -5,6 +5,12 @@ export interface LossPlan {
   seed: number;
   /** A command frame vanishes whole. */
   upFrame?: number;
+  /** Command frames of more characters than this vanish whole, always. */
+  upFrameChars?: number;
+  /** What a line up has beyond so many characters vanishes, always. */
+  upLineChars?: number;
+  /** Records (all between ':' and ';') of more characters than this vanish, always. */
+  downRecordChars?: number;
   /** A slice of a command frame vanishes. */
   upSlice?: number;
   /** A chunk of output vanishes whole. */
@@ -33,6 +39,9 @@ export class LossyCarrier implements Carrier {
   readonly #inner: Carrier;
   readonly #plan: LossPlan;
   readonly #random: () => number;
+  /** Characters of the line up that is under way. */
+  #line = 0;
+  #record: Buffer[] = [];
   /** Faults so far, so that a test can see that it tested something. */
   faults = 0;
   onText: (bytes: Buffer) => void = () => undefined;
@@ -59,18 +68,52 @@ export class LossyCarrier implements Carrier {
   }
 
   write(text: string): void {
-    if (this.#hits(this.#plan.upFrame)) return;
-    if (!this.#hits(this.#plan.upSlice)) {
-      this.#inner.write(text);
+    if (this.#hits(this.#plan.upFrame) || text.length > (this.#plan.upFrameChars ?? Number.POSITIVE_INFINITY)) {
+      this.faults += 1;
       return;
     }
-    const [from, to] = this.#slice(text.length);
-    this.#inner.write(text.slice(0, from) + text.slice(to));
+    const short = this.#shortened(text);
+    if (!this.#hits(this.#plan.upSlice)) {
+      this.#inner.write(short);
+      return;
+    }
+    const [from, to] = this.#slice(short.length);
+    this.#inner.write(short.slice(0, from) + short.slice(to));
+  }
+
+  /** Without what lines have beyond the plan's bound. */
+  #shortened(text: string): string {
+    const most = this.#plan.upLineChars;
+    if (most === undefined) return text;
+    let kept = '';
+    for (const character of text) {
+      this.#line = character === '\n' ? 0 : this.#line + 1;
+      if (this.#line <= most) kept += character;
+      else this.faults += 1;
+    }
+    return kept;
+  }
+
+  /** Without records beyond the plan's bound, and each whole. */
+  #withoutLarge(bytes: Buffer): Buffer {
+    const most = this.#plan.downRecordChars;
+    if (most === undefined) return bytes;
+    const kept: Buffer[] = [];
+    let rest = bytes;
+    for (let end = rest.indexOf(';'); end >= 0; end = rest.indexOf(';')) {
+      const record = Buffer.concat([...this.#record, rest.subarray(0, end + 1)]);
+      this.#record = [];
+      rest = rest.subarray(end + 1);
+      if (record.length <= most) kept.push(record);
+      else this.faults += 1;
+    }
+    this.#record.push(rest);
+    return Buffer.concat(kept);
   }
 
   #text(bytes: Buffer): void {
     if (this.#hits(this.#plan.downChunk)) return;
-    let chunk = bytes;
+    let chunk = this.#withoutLarge(bytes);
     if (this.#hits(this.#plan.downSlice)) {
       const [from, to] = this.#slice(chunk.length);
       chunk = Buffer.concat([chunk.subarray(0, from), chunk.subarray(to)]);

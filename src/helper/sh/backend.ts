@@ -17,6 +17,7 @@ import { Reports } from './reports.js';
 import { plan, type RunMode } from './requests.js';
 import { RecordScanner } from './scanner.js';
 import { SftpServer } from './sftp-server.js';
+import { Standstill } from './standstill.js';
 import { start } from './start.js';
 import { Uplink } from './uplink.js';
 import type { SegmentStream, ShRecord } from './wire.js';
@@ -70,6 +71,7 @@ export class ShBackend implements Backend {
   #pingSince: number | undefined;
   #pollMs = POLL_MIN_MS;
   #turn = 0;
+  readonly #standstill: Standstill;
   #ended: Fault | undefined;
   #byeHeard: (() => void) | undefined;
   onEnd: (fault: Fault) => void = () => undefined;
@@ -77,9 +79,13 @@ export class ShBackend implements Backend {
   constructor(options: ShBackendOptions) {
     this.#options = options;
     this.#log = options.log;
-    this.#writer = new FrameWriter(() => {
-      this.#reports.takeAlong();
-    });
+    this.#standstill = new Standstill(options.graceSeconds);
+    this.#writer = new FrameWriter(
+      () => {
+        this.#reports.takeAlong();
+      },
+      () => this.#uplink.frameChars,
+    );
     this.#uplink = new Uplink(this.#tag, {
       write: (text) => {
         this.#writer.write(text);
@@ -316,6 +322,12 @@ export class ShBackend implements Backend {
       case 'F':
         this.#uplink.impossible(record.value);
         return;
+      case 'v':
+        this.#uplink.pieceArrived(record.line, record.index);
+        return;
+      case 'S':
+        this.#sentAgain(record, now);
+        return;
       case 'c':
         this.#channels.get(record.channel)?.taken(record.taken);
         this.#pollMs = POLL_MIN_MS;
@@ -349,6 +361,16 @@ export class ShBackend implements Backend {
     if (bytes === undefined) return;
     this.#reports.touch(channel);
     this.#reports.segment(channel.streams[stream], record.text.length, channel.segment(stream, record.index, bytes, now));
+  }
+
+  /** The device has had a segment for us for a while. */
+  #sentAgain(record: { stream: SegmentStream; channel: number; index: number }, now: number): void {
+    const channel = this.#channels.get(record.channel);
+    if (channel === undefined) this.#forgotten(record.channel);
+    else if (!channel.streams[record.stream].exists(record.index, now)) {
+      this.#reports.touch(channel);
+      this.#reports.again();
+    }
   }
 
   #exit(record: Extract<ShRecord, { type: 'x' }>, now: number): void {
@@ -398,6 +420,11 @@ export class ShBackend implements Backend {
     }
     if (!this.#attached) return;
     const now = performance.now();
+    const standstill = this.#standstill.look(this.#uplink.head, this.#reports.oldestHole(), now);
+    if (standstill !== undefined) {
+      this.onEnd(standstill);
+      return;
+    }
     this.#reports.askOverdue(now);
     let stuck = false;
     for (const channel of this.#channels.values()) {

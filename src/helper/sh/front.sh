@@ -94,7 +94,12 @@ Iemit() {
           Ir="$Ir ${If#"$ID/"}"
           case $Iseen in
             *"|$Ih|"*)
-              [ $Io -lt 4 ] && Iput "$If" 99999
+              if [ $Io -lt 4 ]; then
+                Iput "$If" 99999
+                # The bridge may not know of it: it is all there is, or as large as what comes behind it.
+                set -- $Ih
+                [ "$2" = x ] || printf ':%s S %s %s;' "$IT" "$2/$3/$4" "$2/$3/$4" || exit
+              fi
               Io=$((Io+1))
               ;;
           esac
@@ -256,6 +261,16 @@ Ilost() {
 Inote() {
   case $1 in
     h) printf 'r h\nw A %s\n' "$Ilast" >&5 ;;
+    v)
+      # A piece of a block that does not get across whole: put aside until its line asks for it.
+      if [ "${2%=*}" -le "$Ilast" ]; then
+        # The whole block came after all, and the word of that was lost.
+        printf 'a %s\n' "$Ilast" >&5
+      else
+        Ix=$(Isum <"$ID/u")
+        [ "${Ix%% *}" = "$5" ] && mv -f "$ID/u" "$ID/v.$2" && printf 'w v %s\n' "$2" >&5
+      fi
+      ;;
     p)
       Ix="p $2 $Ilast"
       set +f
@@ -320,10 +335,10 @@ while IFS= read -r Il; do
   [ "$Ix" = $$ ] || break
   printf 'x\n' >"$ID/hb"
   set -- $Ib
-  if [ "$1" = d ]; then
-    # d channel slot length sum, then that many characters of base64.
-    dd bs="$4" count=1 iflag=fullblock 2>/dev/null | Idec 2>/dev/null >"$ID/u"
-  fi
+  case $1 in
+    # d channel slot length sum, or v q=i 0 length sum; then that many characters of base64.
+    d | v) dd bs="$4" count=1 iflag=fullblock 2>/dev/null | Idec 2>/dev/null >"$ID/u" ;;
+  esac
   if [ "$Iq" = 0 ]; then
     Inote "$@"
   elif [ "$Iq" -le "$Ilast" ]; then
@@ -332,6 +347,17 @@ while IFS= read -r Il; do
     printf 'w n %s\n' "$Ilast" >&5
   else
     Iok=0
+    Iv=
+    if [ "$1" = D ]; then
+      # As d, of that many pieces.
+      Ix=0
+      while [ $Ix -lt "$4" ]; do
+        cat "$ID/v.$Iq=$Ix" || break
+        Ix=$((Ix+1))
+      done >"$ID/u"
+      Iv=$4
+      set -- d "$2" "$3" 0 "$5"
+    fi
     if [ "$1" = d ]; then
       Is=$5
       Ix=$(Isum <"$ID/u")
@@ -344,6 +370,10 @@ while IFS= read -r Il; do
         printf '%s\n' "$Ilast" >"$ID/q"
         printf '%s\n' "$Ilast" >"$ID/qq"
         printf 'a %s\n' "$Ilast" >&5
+        while [ "${Iv:-0}" -gt 0 ]; do
+          Iv=$((Iv-1))
+          rm -f "$ID/v.$Iq=$Iv"
+        done
         ;;
       2) printf 'w m %s\n' "$Ilast" >&5 ;;
       *) printf 'w F %s\n' "$Iq" >&5 ;;

@@ -51,6 +51,18 @@ export class Ledger {
     return since;
   }
 
+  /** The segment that has been missing for longest, by a name. */
+  static oldestHole(channels: Iterable<ShChannel>): string | undefined {
+    let oldest: { since: number; name: string } | undefined;
+    for (const channel of channels) {
+      for (const name of STREAMS) {
+        const { holeSince: since, arrived } = channel.streams[name];
+        if (since !== undefined && (oldest === undefined || since < oldest.since)) oldest = { since, name: `${channel.number}/${name}.${arrived}` };
+      }
+    }
+    return oldest?.name;
+  }
+
   /** Notes that ask for what is overdue, if anything is. */
   overdue(channels: Iterable<ShChannel>, now: number, roundTripMs: number): string[] {
     const since = Ledger.holeSince(channels);

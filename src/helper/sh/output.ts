@@ -10,6 +10,8 @@ export class OutputStream {
   readonly #early = new Map<number, { bytes: Buffer; at: number }>();
   /** Segments below this number have arrived. */
   arrived = 0;
+  /** Segments below this number exist: the device said so. */
+  #known = 0;
   /** Segments below this number have left our hands. */
   #taken = 0;
   /** Segments in all, once the exit record said so. */
@@ -50,14 +52,22 @@ export class OutputStream {
     this.#taken += 1;
   }
 
+  /** The device has sent this segment, more than once; false when it is here already. */
+  exists(index: number, now: number): boolean {
+    if (index < this.arrived || this.#early.has(index)) return false;
+    this.#known = Math.max(this.#known, index + 1);
+    this.noteHoles(now);
+    return true;
+  }
+
   noteHoles(now: number): void {
     if (this.missing().length === 0) this.holeSince = undefined;
     else this.holeSince ??= now;
   }
 
-  /** Segments that must be on their way or lost: below one that has arrived, or below the total. */
+  /** Segments that must be on their way or lost: below one that has arrived or that the device told of, or below the total. */
   missing(): number[] {
-    const end = Math.min(this.total ?? Math.max(0, ...this.#early.keys()), this.granted);
+    const end = Math.min(this.total ?? Math.max(this.#known, ...this.#early.keys()), this.granted);
     const missing: number[] = [];
     for (let index = this.arrived; index < end; index += 1) if (!this.#early.has(index)) missing.push(index);
     return missing;

@@ -90,6 +90,11 @@ export class Reports {
     return Ledger.holeSince(this.#source.channels());
   }
 
+  /** The segment that has been missing for longest, by a name. */
+  oldestHole(): string | undefined {
+    return Ledger.oldestHole(this.#source.channels());
+  }
+
   /** Asks for what has been missing for too long. */
   askOverdue(now: number): void {
     const { uplink, channels } = this.#source;

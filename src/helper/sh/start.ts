@@ -10,6 +10,8 @@ import { FrameWriter } from './writer.js';
 /** One try: the program crosses, the tools are probed, an answer comes back. */
 const TRY_MS = 2_500;
 const TRIES = 6;
+/** Frame size for repeated tries: large frames may be what was lost. */
+const CAREFUL_CHARS = 1_000;
 
 export interface Started {
   /** Last line that the device has done. */
@@ -62,7 +64,7 @@ export async function start(carrier: Carrier, boot: Boot, plan: StartPlan, signa
     const onAbort = (): void => {
       fail('DEVICE_LOST', 'The start on the device was given up.', signal.reason);
     };
-    const writer = new FrameWriter(() => undefined);
+    const writer = new FrameWriter(() => undefined, () => (tries > 1 ? CAREFUL_CHARS : carrier.maxWrite));
     writer.use(carrier);
     const type = (text: string): void => {
       writer.write(text);

@@ -1,4 +1,5 @@
 import { checksum, type SumTool } from './checksum.js';
+import { Pieces } from './pieces.js';
 import { BLOCK_MAX_BYTES, BLOCK_MIN_BYTES } from './wire.js';
 
 /** Most characters sent and not acknowledged; a terminal and an agent take that much without blocking long. */
@@ -15,6 +16,22 @@ const BLOCK_STEP_BYTES = 1024;
 const BLOCK_FIRST_BYTES = 6 * 1024;
 /** Most bytes of a block on a path that has lost some: every piece lost costs a whole block. */
 const BLOCK_LOSSY_BYTES = 16 * 1024;
+/**
+ * So many sendings in vain are no chance any more: something in the line's way does not bear what it comes in.
+ * It is sent alone then, in small frames; and if that is in vain as well, a block goes piece by piece.
+ */
+const STUCK_TRIES = 3;
+const PIECES_TRIES = 4;
+/** Such a piece is no longer than an inline line: if it does not pass, nothing does. */
+const PIECE_BYTES = 512;
+/** A line that says nothing. */
+const FILLER = `${' '.repeat(499)}\n`;
+/** The size of frames then, as in the link, and what must arrive before they, and blocks, are tried twice as large. */
+const FRAME_MIN_CHARS = 1_200;
+const SIZE_GROW_CHARS = 128 * 1024;
+/** Least characters on their way at a time where more of them get lost, and the share of what arrives that is added. */
+const BURST_MIN_CHARS = 2_000;
+const BURST_GROWTH = 1 / 8;
 
 export type UpItem =
   | { kind: 'line'; body: string }
@@ -64,6 +81,15 @@ export class Uplink {
   #lossy = false;
   #srtt = 0;
   #blockBytes = BLOCK_FIRST_BYTES;
+  /** What the path was seen to bear in one frame, and on its way at a time. */
+  #frameChars = Number.POSITIVE_INFINITY;
+  #burstChars = Number.POSITIVE_INFINITY;
+  #blockMost = BLOCK_MAX_BYTES;
+  #sinceStuck = 0;
+  /** The oldest line's block, while that goes in pieces. */
+  #pieces: Pieces | undefined;
+  /** Characters of the largest block sent whole since the device was last given as many to swallow. */
+  #swallows = 0;
   /** Lines sent again, for the log. */
   resent = 0;
 
@@ -79,7 +105,7 @@ export class Uplink {
 
   /** Bytes that the next block of standard input should have: two fit the window. */
   get blockBytes(): number {
-    return Math.max(BLOCK_MIN_BYTES, Math.min(this.#blockBytes, Math.floor((this.#windowChars * 3) / 8)));
+    return Math.min(this.#blockMost, Math.max(BLOCK_MIN_BYTES, Math.min(this.#blockBytes, Math.floor((this.#windowChars * 3) / 8))));
   }
 
   get idle(): boolean {
@@ -96,6 +122,17 @@ export class Uplink {
     const oldest = this.#entries[0];
     if (!this.#live || this.#sent === 0 || oldest === undefined) return undefined;
     return Math.max(oldest.firstAt, this.#progressAt);
+  }
+
+  /** Most characters of a frame; the carrier has its own bound. */
+  get frameChars(): number {
+    return this.#frameChars;
+  }
+
+  /** The oldest line that was sent and is not acknowledged: its number, and what it takes on the wire. */
+  get head(): { q: number; chars: number } | undefined {
+    const first = this.#entries[0];
+    return first === undefined || first.tries === 0 ? undefined : { q: first.q, chars: first.chars };
   }
 
   useChecksum(tool: SumTool): void {
@@ -181,7 +218,28 @@ export class Uplink {
     const first = this.#entries[0];
     if (first === undefined || first.q !== last + 1 || this.#sent === 0) return;
     this.#shrink();
+    // Whole, and yet not right: none of them is trusted.
+    if (this.#pieces?.complete === true) this.#pieces.restart();
     if (first.tries < QUICK_TRIES) this.#rewind();
+  }
+
+  /** The device holds a piece of line `q`. */
+  pieceArrived(q: number, index: number): void {
+    const first = this.#entries[0];
+    if (first?.q !== q || this.#sent === 0 || this.#pieces?.arrived(q, index) !== true) return;
+    this.#retryMs = this.#floor();
+    this.#progressAt = this.#now();
+    first.sentAt = this.#progressAt;
+    this.#transport.write(this.#encode(first));
+    this.#arm();
+  }
+
+  /** The session is over: what has not been done will not be. */
+  abandon(): void {
+    const live = this.#live;
+    this.#entries = [];
+    this.pause();
+    this.#live = live;
   }
 
   /** The device cannot do line `q`. */
@@ -212,6 +270,9 @@ export class Uplink {
     const done = this.#entries.splice(0, gone);
     for (const [index, entry] of done.entries()) {
       if (index < this.#sent) this.#chars -= entry.chars;
+      // So it gets there, and not otherwise.
+      if (entry.q === this.#pieces?.q) this.#blockMost = PIECE_BYTES;
+      this.#widen(entry.chars);
       if (entry.item.kind === 'block' && entry.tries === 1) this.#grow();
     }
     this.#sent = Math.max(0, this.#sent - gone);
@@ -224,9 +285,29 @@ export class Uplink {
     this.#blockBytes = Math.min(this.#lossy ? BLOCK_LOSSY_BYTES : BLOCK_MAX_BYTES, next);
   }
 
+  /** So much got through. */
+  #widen(chars: number): void {
+    this.#burstChars += chars * BURST_GROWTH;
+    this.#sinceStuck += chars;
+    if (this.#sinceStuck < SIZE_GROW_CHARS) return;
+    this.#sinceStuck = 0;
+    this.#frameChars *= 2;
+    this.#blockMost = Math.min(BLOCK_MAX_BYTES, this.#blockMost * 2);
+  }
+
   #shrink(): void {
     this.#lossy = true;
     this.#blockBytes = Math.max(BLOCK_MIN_BYTES, Math.floor(Math.min(this.#blockBytes, BLOCK_LOSSY_BYTES) / 2));
+    if (!this.#stuck) return;
+    this.#frameChars = FRAME_MIN_CHARS;
+    this.#burstChars = Math.max(BURST_MIN_CHARS, Math.floor(Math.min(this.#burstChars, this.#windowChars) / 2));
+    this.#sinceStuck = 0;
+  }
+
+  /** The oldest line does not get through, though the device is heard. */
+  get #stuck(): boolean {
+    const first = this.#entries[0];
+    return first !== undefined && first.tries >= STUCK_TRIES && this.#heardAt > first.firstAt;
   }
 
   #rewind(): void {
@@ -236,18 +317,31 @@ export class Uplink {
     this.#rewoundAt = this.#now();
     // Ends whatever half a line the device holds.
     if (this.#entries.length > 0) this.#transport.write('\n');
+    // A block that came without its end takes what follows for it: that would be piece after piece, a time-out each.
+    if (this.#stuck && this.#swallows > 0) {
+      this.#transport.write(FILLER.repeat(Math.ceil(this.#swallows / FILLER.length)));
+      this.#swallows = 0;
+    }
     this.#send();
   }
 
   #send(): void {
     if (!this.#live) return;
+    const alone = this.#stuck;
+    const first = this.#entries[0];
+    if (this.#pieces !== undefined && this.#pieces.q !== first?.q) this.#pieces = undefined;
+    if (alone && first?.item.kind === 'block' && first.tries >= PIECES_TRIES && first.item.bytes.length > PIECE_BYTES) {
+      this.#pieces ??= new Pieces(first.q, first.item.bytes, PIECE_BYTES);
+    }
+    const most = Math.min(this.#windowChars, this.#burstChars);
     for (;;) {
       const entry = this.#entries[this.#sent];
       if (entry === undefined) break;
-      if (this.#sent > 0 && (this.#chars + entry.chars > this.#windowChars || this.#sent >= UP_WINDOW_LINES)) break;
+      if (this.#sent > 0 && (alone || this.#chars + entry.chars > most || this.#sent >= UP_WINDOW_LINES)) break;
       this.#sent += 1;
       this.#chars += entry.chars;
       entry.tries += 1;
+      if (entry.item.kind === 'block' && this.#pieces?.q !== entry.q) this.#swallows = Math.max(this.#swallows, entry.chars);
       entry.sentAt = this.#now();
       if (entry.tries === 1) entry.firstAt = entry.sentAt;
       this.#transport.write(this.#encode(entry));
@@ -274,6 +368,12 @@ export class Uplink {
     if (item.kind === 'line') return this.#line(q, item.body);
     const text = item.bytes.toString('base64');
     const sum = checksum(this.#sum, item.bytes);
+    if (this.#pieces?.q === q) {
+      const piece = this.#pieces.next;
+      if (piece === undefined) return this.#line(q, `D ${item.channel} ${item.slot} ${this.#pieces.count} ${sum}`);
+      const part = piece.bytes.toString('base64');
+      return `${this.#line(0, `v ${q}=${piece.index} 0 ${part.length} ${checksum(this.#sum, piece.bytes)}`)}${part}\n`;
+    }
     return `${this.#line(q, `d ${item.channel} ${item.slot} ${text.length} ${sum}`)}${text}\n`;
   }
 

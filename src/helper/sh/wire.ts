@@ -9,17 +9,20 @@
  *                    text: a script, escaped for printf %b; '@n': n pieces of blob
  *   x ch a L/a.N     take the connection N that the listener L told of, as channel ch
  *   d ch slot len sum LF base64 LF   bytes for ch's standard input (ch 0: piece of blob)
+ *   D ch slot n sum  the same of n pieces that went before as notes
  *   i ch text        a few bytes of standard input     E ch   its end
  *   s ch SIG         signal to the group               w ch rows cols   window size
  *   c ch             hang up and forget                z ch   forget (its end was seen)
  *   O ch             nobody reads standard output      n bytes   size of new segments
  *   y                nothing
  *   notes: h (introduce yourself), p id (poll), b (end of the session),
+ *          v q=i 0 len sum LF base64 LF (piece i of the block that line q is),
  *          k received window seconds {ch stream arrived granted | ! file}: the account of output
  * Down: `:TAG type … sum;`, or `:TAG type value value;` for the short ones without checksum.
  *   a n: done up to n   n n: out of step, last done n   m n: the line after n is damaged   F n: n cannot be done   A n: attached, last done n
- *   c ch=count: items of standard input taken   p id last {ch=count}   h base64 of facts
+ *   v q=i: piece i is put aside for line q   c ch=count: items of standard input taken   p id last {ch=count}   h base64 of facts
  *   o|e ch k LF text: segment k of a stream     x ch 0 LF status signal segments-o segments-e
+ *   S o|e/ch/k: segment k was sent again, unacknowledged
  *   l n: program lines held   f reason: cannot run here   g 0: the state is gone   b 0: ended
  */
 
@@ -65,6 +68,8 @@ export type ShRecord =
   | { type: 'f'; reason: string }
   | { type: 'g' | 'b' }
   | { type: 'c'; channel: number; taken: number }
+  | { type: 'v'; line: number; index: number }
+  | { type: 'S'; stream: SegmentStream; channel: number; index: number }
   | { type: 'p'; id: number; last: number; taken: readonly (readonly [channel: number, count: number])[] }
   | { type: 'h'; text: string }
   | { type: 'o' | 'e'; channel: number; index: number; text: string }
@@ -83,7 +88,7 @@ function number(text: string | undefined): number {
 export function parseRecord(text: string, verify: (covered: string, sum: string) => boolean): ShRecord | undefined {
   const type = text[0];
   if (type === undefined || text[1] !== ' ') return undefined;
-  if ('anmFAlfgbc'.includes(type)) return parseShort(type, text.slice(2));
+  if ('anmFAlfgbcvS'.includes(type)) return parseShort(type, text.slice(2));
   const cut = text.lastIndexOf(' ');
   const covered = text.slice(0, cut);
   if (!verify(covered, text.slice(cut + 1))) return undefined;
@@ -139,6 +144,15 @@ function parseShort(type: string, rest: string): ShRecord | undefined {
     case 'c': {
       const pair = pairOf(first);
       return pair === undefined ? undefined : { type, channel: pair[0], taken: pair[1] };
+    }
+    case 'v': {
+      const pair = pairOf(first);
+      return pair === undefined ? undefined : { type, line: pair[0], index: pair[1] };
+    }
+    case 'S': {
+      const [stream, channel, index, over] = first.split('/');
+      if ((stream !== 'o' && stream !== 'e') || over !== undefined || Number.isNaN(number(channel) + number(index))) return undefined;
+      return { type, stream, channel: number(channel), index: number(index) };
     }
     default:
       return undefined;

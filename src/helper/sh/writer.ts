@@ -15,9 +15,12 @@ export class FrameWriter {
   #sentAt = Number.NEGATIVE_INFINITY;
   /** Called before a frame is cut, to add what can travel along. */
   readonly #gather: () => void;
+  /** Most characters of a frame that the path bears, below the carrier's own bound. */
+  readonly #most: () => number;
 
-  constructor(gather: () => void) {
+  constructor(gather: () => void, most: () => number) {
     this.#gather = gather;
+    this.#most = most;
   }
 
   use(carrier: Carrier | undefined): void {
@@ -54,7 +57,7 @@ export class FrameWriter {
       return;
     }
     this.#sentAt = performance.now();
-    const frame = this.#text.slice(0, carrier.maxWrite);
+    const frame = this.#text.slice(0, Math.min(carrier.maxWrite, this.#most()));
     this.#text = this.#text.slice(frame.length);
     carrier.write(frame);
     if (this.#text === '') this.#scheduled = false;

@@ -49,6 +49,19 @@ describe('one stream of output', () => {
   });
 });
 
+describe('a segment that the device told of', () => {
+  it('is a hole until it is here, and no other is', () => {
+    const stream = new OutputStream(() => undefined);
+    stream.take(0, Buffer.from('a'), 1);
+    expect(stream.exists(0, 2)).toBe(false);
+    expect(stream.holeSince).toBeUndefined();
+    expect(stream.exists(1, 3)).toBe(true);
+    expect([stream.missing(), stream.holeSince]).toEqual([[1], 3]);
+    stream.take(1, Buffer.from('b'), 4);
+    expect([stream.missing(), stream.holeSince]).toEqual([[], undefined]);
+  });
+});
+
 describe('the account of output on its way', () => {
   it('shrinks once for losses of one moment and grows again while all arrives', () => {
     const account = new Account();

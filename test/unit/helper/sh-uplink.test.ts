@@ -2,6 +2,7 @@ import fc from 'fast-check';
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest';
 import { checksum } from '../../../src/helper/sh/checksum.js';
 import { Uplink } from '../../../src/helper/sh/uplink.js';
+import { seeded } from '../../support/lossy-carrier.js';
 
 const TAG = 'stag';
 
@@ -109,6 +110,40 @@ describe('the lines up', () => {
     expect(wire.rooms).toBe(1);
   });
 
+  it('go piece by piece when a block never gets through, and are done once, whichever copy arrives', () => {
+    const bytes = Buffer.alloc(1_300, 'x');
+    const done = vi.fn();
+    wire.uplink.resume(0);
+    wire.uplink.submit({ kind: 'block', channel: 7, slot: 2, bytes }, done);
+    wire.line('behind');
+    const tries = (): string[] => {
+      wire.lines = [];
+      vi.advanceTimersByTime(1_000);
+      // The device talks all the time.
+      wire.uplink.heard();
+      vi.advanceTimersByTime(100);
+      return wire.lines.map((line) => line.split(' ').slice(3).join(' ').replace(/ \d+ \d+$/, ''));
+    };
+    for (let n = 0; n < 12 && !tries().some((line) => line.startsWith('v ')); n += 1);
+    expect(wire.uplink.frameChars).toBeLessThan(1_500);
+    const piece = (): string => wire.lines.at(-1)?.split(' ').slice(1).join(' ') ?? '';
+    expect(piece()).toMatch(/^0 \d+ v 1=0 0 684 \d+$/);
+    wire.uplink.pieceArrived(1, 0);
+    wire.uplink.pieceArrived(1, 0);
+    expect(piece()).toMatch(/^0 \d+ v 1=1 0 684 \d+$/);
+    wire.uplink.pieceArrived(1, 1);
+    wire.uplink.pieceArrived(1, 2);
+    expect(piece()).toBe(`1 ${checksum('cksum', Buffer.from(`1 D 7 2 3 ${checksum('cksum', bytes)}`))} D 7 2 3 ${checksum('cksum', bytes)}`);
+    // Nothing went behind it, and none of the pieces is trusted when they are not right.
+    wire.uplink.damaged(0);
+    expect(piece()).toMatch(/ v 1=0 /);
+    wire.uplink.acknowledged(1);
+    expect(done).toHaveBeenCalledTimes(1);
+    expect(wire.numbers().at(-1)).toBe(2);
+    // The next one is as small as what got through.
+    expect(wire.uplink.blockBytes).toBe(512);
+  });
+
   it('grow blocks while they get through and shrink them when one is damaged', () => {
     wire.uplink.resume(0);
     const before = wire.uplink.blockBytes;
@@ -158,4 +193,92 @@ describe('the lines up', () => {
       { numRuns: 30 },
     );
   });
+
+  it('are not sent any more once the session is over, and notes are', () => {
+    wire.uplink.resume(0);
+    wire.line('x 1 p text');
+    wire.uplink.abandon();
+    wire.lines = [];
+    wire.uplink.resume(0);
+    wire.uplink.note('b');
+    vi.advanceTimersByTime(60_000);
+    expect(wire.numbers()).toEqual([0]);
+  });
+
+  it('carry every byte once where blocks hardly pass, and copies of them come late', () => {
+    fc.assert(
+      fc.property(fc.integer(), fc.array(fc.integer({ min: 1, max: 3_000 }), { minLength: 1, maxLength: 6 }), (seed, sizes) => {
+        const dice = seeded(seed);
+        const chance = (percent: number): boolean => dice() * 100 < percent;
+        const device = new FakeFront();
+        const late: string[] = [];
+        let path: string[] = [];
+        const uplink: Uplink = new Uplink(TAG, {
+          write: (text) => {
+            path.push(...(text.match(/^stag .*\n(?:[A-Za-z0-9+/=]{4,}\n)?/gm) ?? []));
+          },
+          room: () => undefined,
+        });
+        uplink.resume(0);
+        const blocks = sizes.map((size, index) => Buffer.alloc(size, index + 1));
+        for (const bytes of blocks) uplink.submit({ kind: 'block', channel: 1, slot: 0, bytes });
+        for (let round = 0; round < 3_000 && !uplink.idle; round += 1) {
+          const now = path;
+          path = [];
+          while (late.length > 0 && chance(20)) now.push(late.shift() ?? '');
+          for (const text of now) {
+            const large = text.length > 1_000;
+            if (chance(large ? 90 : 20)) {
+              if (chance(50)) late.push(text);
+              continue;
+            }
+            device.take(text, uplink, () => chance(20));
+          }
+          uplink.heard();
+          vi.advanceTimersByTime(1_000);
+        }
+        uplink.pause();
+        expect(device.input.map((b) => [b[0], b.length])).toEqual(blocks.map((b) => [b[0], b.length]));
+      }),
+      { numRuns: 60 },
+    );
+  });
 });
+
+/** The front's part in front.sh: what it does with blocks, and with pieces of them. */
+class FakeFront {
+  readonly input: Buffer[] = [];
+  #last = 0;
+  readonly #aside = new Map<string, Buffer>();
+
+  take(text: string, uplink: Uplink, lost: () => boolean): void {
+    const [head = '', data = ''] = text.split('\n');
+    const [, number, , kind, name = '', , count, sum] = head.split(' ');
+    const q = Number(number);
+    const bytes = Buffer.from(data, 'base64');
+    if (q === 0) {
+      if (Number(name.split('=')[0]) <= this.#last) {
+        if (!lost()) uplink.acknowledged(this.#last);
+        return;
+      }
+      this.#aside.set(name, bytes);
+      const [line, index] = name.split('=').map(Number);
+      if (!lost()) uplink.pieceArrived(Number(line), Number(index));
+      return;
+    }
+    if (q === this.#last + 1) {
+      const whole = kind === 'd' ? bytes : Buffer.concat(Array.from({ length: Number(count) }, (_, index) => this.#aside.get(`${q}=${index}`) ?? Buffer.alloc(0)));
+      if (checksum('cksum', whole) === sum) {
+        this.input.push(whole);
+        this.#last = q;
+      } else if (!lost()) {
+        uplink.damaged(this.#last);
+        return;
+      }
+    } else if (q > this.#last && !lost()) {
+      uplink.outOfStep(this.#last);
+      return;
+    }
+    if (q <= this.#last && !lost()) uplink.acknowledged(this.#last);
+  }
+}

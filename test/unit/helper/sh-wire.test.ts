@@ -63,6 +63,8 @@ describe('a record', () => {
     [short('g', '0'), { type: 'g' }],
     [short('b', '0'), { type: 'b' }],
     [short('c', '5=9'), { type: 'c', channel: 5, taken: 9 }],
+    [short('v', '5=9'), { type: 'v', line: 5, index: 9 }],
+    [short('S', 'o/12/34'), { type: 'S', stream: 'o', channel: 12, index: 34 }],
     [framed('h aGVsbG8='), { type: 'h', text: 'aGVsbG8=' }],
     [framed('o 3 17\naGVsbG8='), { type: 'o', channel: 3, index: 17, text: 'aGVsbG8=' }],
     [framed('e 3 0\n'), { type: 'e', channel: 3, index: 0, text: '' }],
@@ -95,7 +97,7 @@ describe('a record', () => {
     expect(scan([Buffer.from(':other a 1 1;')]).records).toEqual([]);
   });
 
-  it.each(['a 1', 'a 1 2', 'a x x', 'a -1 -1', 'a 1 1 1', 'z 1 1', 'c 1 1', 'c 1=2=3 1=2=3', 'c a=1 a=1', 'x 1 0\n1 2 3 99', '', 'a'])(
+  it.each(['a 1', 'a 1 2', 'a x x', 'a -1 -1', 'a 1 1 1', 'z 1 1', 'c 1 1', 'c 1=2=3 1=2=3', 'c a=1 a=1', 'v 1 1', 'S x/1/1 x/1/1', 'S o/1 o/1', 'S o/1/1/1 o/1/1/1', 'x 1 0\n1 2 3 99', '', 'a'])(
     'of the wrong form (%j) is nothing',
     (text) => {
       expect(parseRecord(text, () => true)).toBeUndefined();
