@@ -173,7 +173,7 @@ export class BridgeGateway implements Gateway {
       release: () => {
         if (!open.leases.delete(lease) || open.leases.size > 0 || open.session.ended !== undefined) return;
         open.linger = setTimeout(() => {
-          open.session.end(new Fault('DEVICE_LOST', 'No client was left for a while; the device session was closed.'));
+          open.session.leave(new Fault('DEVICE_LOST', 'No client was left for a while; the device session was closed.'));
         }, this.#options.lingerMs);
       },
     };
@@ -208,7 +208,7 @@ export class BridgeGateway implements Gateway {
   }
 
   async close(): Promise<void> {
-    this.#open?.session.end(new Fault('DEVICE_LOST', 'The bridge is shutting down.'));
+    this.#open?.session.leave(new Fault('DEVICE_LOST', 'The bridge is shutting down.'));
     await this.#leaving;
     const login = this.#login;
     this.#login = undefined;

@@ -7,6 +7,7 @@ import { DeviceAbsent, ServerAbsent, type Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
 import type { Device, Tier } from '../mux/device.js';
 import type { Credential } from '../ssh/gateway.js';
+import { sayAgain } from './say-again.js';
 import { Watchdog } from './watchdog.js';
 
 export type TierChoice = Tier | 'auto';
@@ -37,8 +38,10 @@ const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 5_000;
 /** In-band logins tried before the tunnel's connection is replaced. */
 const LOGINS_PER_TUNNEL = 2;
-/** Time for the helper to take leave; it ends itself anyway. */
+/** Time for the helper to take leave over the login that is there. */
 const SHUTDOWN_MS = 2_000;
+/** And in all, where that one is dead, or the helper is just starting: with time to spare before the process is cut. */
+const LEAVE_MS = 7_000;
 /** After the last of these tiers there is nothing to try. */
 const LADDER: readonly Tier[] = ['python', 'sh', 'raw'];
 
@@ -58,6 +61,12 @@ export class DeviceSession {
   readonly #abort = new AbortController();
   readonly #watchdog: Watchdog;
   #backend: Backend | undefined;
+  /** The helper that may be on the device, though it has not answered yet. */
+  #begun: { backend: Backend; tier: Tier } | undefined;
+  /** Ends the start of a helper that was begun; the end of the session alone does not. */
+  readonly #starting = new AbortController();
+  /** The start, or a repair, that is under way. */
+  #work: Promise<void> = Promise.resolve();
   #tier: Tier = 'raw';
   #ended: Fault | undefined;
   #recovering = false;
@@ -114,7 +123,7 @@ export class DeviceSession {
     const deadline = setTimeout(() => {
       this.end(late);
     }, START_MS);
-    void this.#bringUp(carrier)
+    this.#work = this.#bringUp(carrier)
       .catch((error: unknown) => {
         this.end(toFault(error));
       })
@@ -153,13 +162,16 @@ export class DeviceSession {
       for (let attempt = 1; ; attempt += 1) {
         try {
           carrier ??= await this.#options.login.open(this.#options.credential, true, this.#abort.signal);
-          await this.#attach(backend, carrier, step, this.#abort.signal);
+          await this.#attach(backend, carrier, step, this.#abort.signal, this.#starting.signal);
+          // Whoever ended the session waits for this, and takes leave of the helper.
+          if (this.#ended !== undefined) return;
           this.#tier = step;
           this.#ready(backend, carrier, Math.round(performance.now() - started));
           return;
         } catch (error) {
           cause = toFault(error);
           carrier = undefined;
+          if (cause.code === 'UNSUPPORTED') this.#begun = undefined;
           if (this.#ended !== undefined || cause.code === 'TUNNEL' || cause.code === 'DENIED') throw cause;
           if (cause.code === 'UNSUPPORTED') break;
           this.#log.warn({ tier: step, reason: cause.message }, 'the helper did not start; logging in again');
@@ -172,7 +184,8 @@ export class DeviceSession {
     throw cause ?? new Fault('UNSUPPORTED', 'No tier runs on this device.');
   }
 
-  async #attach(backend: Backend, carrier: Carrier, tier: Tier, signal: AbortSignal): Promise<void> {
+  /** `helper`: what ends the start of the helper itself. */
+  async #attach(backend: Backend, carrier: Carrier, tier: Tier, signal: AbortSignal, helper = signal): Promise<void> {
     if (tier === 'raw') {
       await backend.attach(carrier, NO_BOOT, signal);
       return;
@@ -181,7 +194,8 @@ export class DeviceSession {
     const booted = await boot(carrier, this.#log, signal, this.#bootMs);
     this.#bootMs = Math.min(BOOT_ATTEMPT_MS, Math.max(REBOOT_ATTEMPT_MS, 4 * (performance.now() - began)));
     if (carrier.manners?.polled === true) booted.run(SHOW_YOURSELF);
-    await backend.attach(carrier, booted, signal);
+    this.#begun = { backend, tier };
+    await backend.attach(carrier, booted, helper);
   }
 
   #ready(backend: Backend, carrier: Carrier, ms: number): void {
@@ -208,7 +222,7 @@ export class DeviceSession {
     this.#log.warn({ reason: cause.message }, 'the session on the device was lost; logging in again');
     this.#lostSince ??= performance.now();
     this.#backend?.detach(cause);
-    void this.#recover(cause).catch((error: unknown) => {
+    this.#work = this.#recover(cause).catch((error: unknown) => {
       this.end(toFault(error));
     });
   }
@@ -239,6 +253,7 @@ export class DeviceSession {
       }
       try {
         const carrier = await this.#again(backend, old, signal);
+        if (this.#ended !== undefined) return;
         const ms = Math.round(performance.now() - since);
         this.counters.recoveries += 1;
         this.counters.worstRecoveryMs = Math.max(this.counters.worstRecoveryMs, ms);
@@ -292,19 +307,66 @@ export class DeviceSession {
     };
   }
 
-  /** Ends everything with this reason: channels fail, the helper leaves the device. */
+  /** Ends everything with this reason: channels fail, the helper is told if it can be. */
   end(fault: Fault): void {
+    this.#end(fault, false);
+  }
+
+  /**
+   * The same by our own wish: the device may be there as well as ever, so the helper is to be told in any case, by a
+   * new login if need be. A session that died while nobody used it shows only now.
+   */
+  leave(fault: Fault): void {
+    this.#end(fault, true);
+  }
+
+  #end(fault: Fault, wish: boolean): void {
     if (this.#ended !== undefined) return;
     this.#ended = fault;
     this.#log.info({ code: fault.code, reason: fault.message }, 'the device session ended');
     this.#watchdog.stop();
     this.#abort.abort(fault);
+    if (!wish) this.#starting.abort(fault);
     this.#device.reject(fault);
-    const limit = new Deadline(SHUTDOWN_MS);
-    this.#shutdown = (this.#backend?.shutdown(fault, limit.signal) ?? Promise.resolve()).finally(() => {
+    const limit = new Deadline(wish ? LEAVE_MS : SHUTDOWN_MS);
+    limit.signal.addEventListener('abort', () => {
+      this.#starting.abort(fault);
+    }, { once: true });
+    this.#shutdown = this.#goodbye(fault, limit, wish).finally(() => {
       limit.clear();
     });
     this.onEnd(fault);
+  }
+
+  /** Sees to it that the helper leaves the device. */
+  async #goodbye(fault: Fault, limit: Deadline, wish: boolean): Promise<void> {
+    // Channels fail at once; a terminal that is being replaced is waited for.
+    const first = this.#backend === undefined ? false : await this.#farewell(this.#backend, fault, limit);
+    await this.#work;
+    const begun = this.#begun;
+    if (begun === undefined || first || fault instanceof HelperGone) return;
+    // It may have just been attached, to its first terminal or to another.
+    if (await this.#farewell(begun.backend, fault, limit)) return;
+    const said = wish && await sayAgain({
+      limit,
+      login: () => this.#options.login.open(this.#options.credential, true, limit.signal),
+      attach: (carrier) => this.#attach(begun.backend, carrier, begun.tier, limit.signal),
+      farewell: () => this.#farewell(begun.backend, fault, limit),
+      reset: (cause) => {
+        this.#options.login.reset(cause);
+      },
+      log: this.#log,
+    });
+    if (said) return;
+    const seconds = this.#options.graceMs / 1000;
+    this.#log.warn({ seconds }, 'the helper could not be told that the session is over; it ends itself so long after it heard from us last');
+  }
+
+  async #farewell(backend: Backend, fault: Fault, limit: Deadline): Promise<boolean> {
+    const short = new Deadline(SHUTDOWN_MS, limit.signal);
+    return await backend.shutdown(fault, short.signal).finally(() => {
+      short.clear();
+    });
   }
 
   #shutdown: Promise<void> = Promise.resolve();

@@ -266,8 +266,9 @@ export class PythonBackend implements Backend {
     return this.#mux.listen(request, events);
   }
 
-  async shutdown(fault: Fault, signal: AbortSignal): Promise<void> {
+  async shutdown(fault: Fault, signal: AbortSignal): Promise<boolean> {
     this.#mux.fail(fault);
+    this.#link.silence();
     const began = performance.now();
     let byes = 0;
     await new Promise<void>((resolve) => {
@@ -282,6 +283,7 @@ export class PythonBackend implements Backend {
       }, 20);
     });
     this.#link.detach();
+    return this.#ended;
   }
 
   #introduce(info: Record<string, unknown>): void {

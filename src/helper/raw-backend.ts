@@ -97,9 +97,9 @@ export class RawBackend implements Backend {
     return { close: () => undefined };
   }
 
-  shutdown(fault: Fault): Promise<void> {
+  shutdown(fault: Fault): Promise<boolean> {
     this.#finish(fault);
-    return Promise.resolve();
+    return Promise.resolve(true);
   }
 }
 

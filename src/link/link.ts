@@ -54,6 +54,7 @@ export class Link {
   /** Since when bytes have been missing before others that came; 0 when none are. */
   #gapSince = 0;
   #struggling = false;
+  #silent = false;
   #ackTimer: NodeJS.Timeout | undefined;
   #rtoTimer: NodeJS.Timeout | undefined;
   #flushTimer: NodeJS.Timeout | NodeJS.Immediate | undefined;
@@ -151,6 +152,11 @@ export class Link {
 
   bye(reason: string): void {
     this.#carrier?.write(encodeBye(this.#up, reason));
+  }
+
+  /** Nothing but acknowledgements and the farewell goes out any more: what was opened and is lost must not start now. */
+  silence(): void {
+    this.#silent = true;
   }
 
   /** True when every byte given was acknowledged. */
@@ -270,7 +276,7 @@ export class Link {
   #frame(now: number): string {
     let text = '';
     const budget = this.#frameChars - ACK_CHARS;
-    for (;;) {
+    while (!this.#silent) {
       const max = payloadFor(budget - text.length);
       if (max < 256) break;
       const sent = this.#sender.next(max, now, (limit) => this.#user.pull(limit));
@@ -294,7 +300,7 @@ export class Link {
   }
 
   #armTimeout(): void {
-    if (this.#rtoTimer !== undefined) return;
+    if (this.#rtoTimer !== undefined || this.#silent) return;
     const at = this.#sender.timeoutAt;
     if (at === Infinity) return;
     this.#rtoTimer = setTimeout(() => {
@@ -305,7 +311,7 @@ export class Link {
 
   #onTimeout(): void {
     const carrier = this.#carrier;
-    if (carrier === undefined) return;
+    if (carrier === undefined || this.#silent) return;
     const now = performance.now();
     if (now >= this.#sender.timeoutAt) {
       // A small packet: whatever ate the last one may eat large frames only.

@@ -49,6 +49,9 @@ export interface Backend extends Device {
   readonly channels: number;
   /** Called when the helper itself ended (its grace, a fatal error), with the reason. */
   onEnd: (fault: Fault) => void;
-  /** Ends the device side cleanly (best effort until the signal aborts) and fails all channels with `fault`. */
-  shutdown(fault: Fault, signal: AbortSignal): Promise<void>;
+  /**
+   * Fails all channels with `fault` and ends the device side: true once that has confirmed it, or there is none; false
+   * when the signal aborts before, or no carrier is there. Then attach may give it another one, for this alone.
+   */
+  shutdown(fault: Fault, signal: AbortSignal): Promise<boolean>;
 }

@@ -73,6 +73,7 @@ export class ShBackend implements Backend {
   #turn = 0;
   readonly #standstill: Standstill;
   #ended: Fault | undefined;
+  #gone = false;
   #byeHeard: (() => void) | undefined;
   onEnd: (fault: Fault) => void = () => undefined;
 
@@ -134,7 +135,6 @@ export class ShBackend implements Backend {
   }
 
   async attach(carrier: Carrier, boot: Boot, signal: AbortSignal): Promise<void> {
-    if (this.#ended !== undefined) throw this.#ended;
     this.#uplink.pause();
     const started = await start(
       carrier,
@@ -212,10 +212,12 @@ export class ShBackend implements Backend {
     });
   }
 
-  async shutdown(fault: Fault, signal: AbortSignal): Promise<void> {
+  async shutdown(fault: Fault, signal: AbortSignal): Promise<boolean> {
     this.#ended ??= fault;
     for (const channel of [...this.#channels.values()]) channel.fail(fault);
     this.#stopTimers();
+    // What was asked for and has not begun must not begin now.
+    this.#uplink.abandon();
     if (this.#attached && !signal.aborted) {
       await new Promise<void>((resolve) => {
         const bye = (): void => {
@@ -233,6 +235,7 @@ export class ShBackend implements Backend {
       });
     }
     this.detach(fault);
+    return this.#gone;
   }
 
   #introduce(hello: string): void {
@@ -344,6 +347,7 @@ export class ShBackend implements Backend {
         this.#exit(record, now);
         return;
       case 'b':
+        this.#gone = true;
         this.#byeHeard?.();
         return;
       default:

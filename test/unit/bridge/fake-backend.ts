@@ -14,6 +14,8 @@ export class FakeBackend implements Backend {
   attaches = 0;
   detached: Error[] = [];
   shutdowns: Fault[] = [];
+  /** What its device makes of the goodbye, call by call; the last one stays. Undefined: nothing until the time is over. */
+  confirms: (boolean | undefined)[] = [true];
   resumes: boolean[] = [];
   onEnd: (fault: Fault) => void = () => undefined;
   /** What attach does, call by call; the last one stays. */
@@ -35,9 +37,15 @@ export class FakeBackend implements Backend {
   detach(cause: Error): void {
     this.detached.push(cause);
   }
-  shutdown(fault: Fault): Promise<void> {
+  shutdown(fault: Fault, signal: AbortSignal): Promise<boolean> {
     this.shutdowns.push(fault);
-    return Promise.resolve();
+    const confirmed = this.confirms.length > 1 ? this.confirms.shift() : this.confirms[0];
+    if (confirmed !== undefined) return Promise.resolve(confirmed);
+    return new Promise((resolve) => {
+      signal.addEventListener('abort', () => {
+        resolve(false);
+      });
+    });
   }
   open(_request: unknown, _events: ChannelEvents): Channel {
     throw new Error('not for this test');

@@ -45,6 +45,26 @@ async function pass(ms: number): Promise<void> {
   await vi.advanceTimersByTimeAsync(ms);
 }
 
+it('a silenced link sends nothing any more that could start something, also over a new carrier', async () => {
+  const { link, carrier, ack, give, sent } = scene();
+  void link.attach(carrier);
+  await pass(10);
+  ack(0, 0);
+  give.push(Buffer.from('open'), Buffer.from('more'));
+  link.wake();
+  await pass(10);
+  expect(sent.some(({ type }) => type === 'data')).toBe(true);
+  link.silence();
+  link.detach();
+  sent.length = 0;
+  give.push(Buffer.from('again'));
+  void link.attach(carrier);
+  link.wake();
+  await pass(60_000);
+  link.bye('over');
+  expect(new Set(sent.map(({ type }) => type))).toEqual(new Set(['ack', 'bye']));
+});
+
 describe('what the link counts as owed', () => {
   it('is nothing on a path where all is answered', async () => {
     const { link, carrier, ack, data } = scene();
