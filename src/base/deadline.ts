@@ -35,3 +35,20 @@ export class Deadline {
     this.#parent?.removeEventListener('abort', this.#follow);
   }
 }
+
+/** Waits so long, or until the signal aborts. */
+export async function delay(ms: number, signal: AbortSignal): Promise<void> {
+  const timer = new Deadline(ms, signal);
+  await passed(timer.signal);
+  timer.clear();
+}
+
+/** Resolves when the signal aborts, or has. */
+export async function passed(signal: AbortSignal): Promise<void> {
+  if (signal.aborted) return;
+  await new Promise<void>((resolve) => {
+    signal.addEventListener('abort', () => {
+      resolve();
+    }, { once: true });
+  });
+}

@@ -1,4 +1,4 @@
-import type { Deadline } from '../base/deadline.js';
+import { delay, type Deadline } from '../base/deadline.js';
 import { toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { Carrier } from '../link/carrier.js';
@@ -37,18 +37,7 @@ export async function sayAgain({ limit, login, attach, farewell, reset, log }: S
       if (fault.code === 'TUNNEL' || fault.code === 'DENIED') return false;
       if (attempt % 2 === 0) reset(fault.message);
     }
-    await pause(limit.signal);
+    await delay(PAUSE_MS, limit.signal);
   }
   return false;
-}
-
-async function pause(signal: AbortSignal): Promise<void> {
-  if (signal.aborted) return;
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, PAUSE_MS);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    }, { once: true });
-  });
 }

@@ -1,4 +1,4 @@
-import { Deadline } from '../base/deadline.js';
+import { Deadline, delay, passed } from '../base/deadline.js';
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
@@ -342,7 +342,7 @@ export class DeviceSession {
   async #goodbye(fault: Fault, limit: Deadline, wish: boolean): Promise<void> {
     // Channels fail at once; a terminal that is being replaced is waited for.
     const first = this.#backend === undefined ? false : await this.#farewell(this.#backend, fault, limit);
-    await this.#work;
+    await Promise.race([this.#work, passed(limit.signal)]);
     const begun = this.#begun;
     if (begun === undefined || first || fault instanceof HelperGone) return;
     // It may have just been attached, to its first terminal or to another.
@@ -387,13 +387,3 @@ const NO_BOOT = {
     throw new Fault('INTERNAL', 'The raw tier has no sh to run commands in.');
   },
 };
-
-async function delay(ms: number, signal: AbortSignal): Promise<void> {
-  await new Promise<void>((resolve) => {
-    const timer = setTimeout(resolve, ms);
-    signal.addEventListener('abort', () => {
-      clearTimeout(timer);
-      resolve();
-    }, { once: true });
-  });
-}

@@ -289,7 +289,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
       await lab.startSshd();
     },
   },
-  // While the stock agent has lost the session nobody can take leave of the helper: then it is `bridge-sigkill`.
+  // The stock agent may crash, or hang, for longer than the bridge has for its leave: then it is `bridge-sigkill`.
   'bridge-sigterm': {
     ...agentFault('the bridge gets SIGTERM and is started again', 'stall', 15, '--drain (5 s here), then 10 s for the end'),
     soundOnly: true,

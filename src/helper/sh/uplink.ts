@@ -17,16 +17,19 @@ const BLOCK_FIRST_BYTES = 6 * 1024;
 /** Most bytes of a block on a path that has lost some: every piece lost costs a whole block. */
 const BLOCK_LOSSY_BYTES = 16 * 1024;
 /**
- * So many sendings in vain are no chance any more: something in the line's way does not bear what it comes in.
- * It is sent alone then, in small frames; and if that is in vain as well, a block goes piece by piece.
+ * After so long, and so many sendings, it is no chance any more that a line does not get through to a device that is
+ * heard: something in its way does not bear what it comes in. It is sent alone then, in small frames; and if that is in
+ * vain as well, a block goes piece by piece. Both grow with the round trip, up to a margin (losses make that look long).
  */
+const STUCK_MS = 3_000;
+const PIECES_MS = 4_500;
+const STUCK_ROUND_TRIPS = 2;
+const STUCK_MARGIN_MS = 3_000;
 const STUCK_TRIES = 3;
-const PIECES_TRIES = 4;
 /** Such a piece is no longer than an inline line: if it does not pass, nothing does. */
 const PIECE_BYTES = 512;
-/** A line that says nothing. */
 const FILLER = `${' '.repeat(499)}\n`;
-/** The size of frames then, as in the link, and what must arrive before they, and blocks, are tried twice as large. */
+/** The size of frames then, and what must arrive before they, and blocks, are tried twice as large. */
 const FRAME_MIN_CHARS = 1_200;
 const SIZE_GROW_CHARS = 128 * 1024;
 /** Least characters on their way at a time where more of them get lost, and the share of what arrives that is added. */
@@ -75,6 +78,8 @@ export class Uplink {
   #timer: NodeJS.Timeout | undefined;
   #retryMs = RETRY_MIN_MS;
   #progressAt = 0;
+  /** When the device was last known to have done something. */
+  #doneAt = 0;
   #windowChars = UP_WINDOW_CHARS;
   #rewoundAt = 0;
   #heardAt = Number.NEGATIVE_INFINITY;
@@ -218,7 +223,7 @@ export class Uplink {
     const first = this.#entries[0];
     if (first === undefined || first.q !== last + 1 || this.#sent === 0) return;
     this.#shrink();
-    // Whole, and yet not right: none of them is trusted.
+    // Whole, and yet not right.
     if (this.#pieces?.complete === true) this.#pieces.restart();
     if (first.tries < QUICK_TRIES) this.#rewind();
   }
@@ -267,6 +272,7 @@ export class Uplink {
     let gone = 0;
     while (gone < this.#entries.length && (this.#entries[gone]?.q ?? 0) <= last) gone += 1;
     if (gone === 0) return false;
+    this.#doneAt = this.#now();
     const done = this.#entries.splice(0, gone);
     for (const [index, entry] of done.entries()) {
       if (index < this.#sent) this.#chars -= entry.chars;
@@ -306,8 +312,21 @@ export class Uplink {
 
   /** The oldest line does not get through, though the device is heard. */
   get #stuck(): boolean {
+    return this.#vainMs > STUCK_MS;
+  }
+
+  /** How long the oldest line has been sent in vain to a device that is heard. */
+  get #vainMs(): number {
     const first = this.#entries[0];
-    return first !== undefined && first.tries >= STUCK_TRIES && this.#heardAt > first.firstAt;
+    if (first === undefined || first.tries < STUCK_TRIES || this.#heardAt <= first.firstAt) return 0;
+    return this.#now() - Math.max(first.firstAt, this.#doneAt) - Math.min(STUCK_MARGIN_MS, STUCK_ROUND_TRIPS * this.#srtt);
+  }
+
+  /** The oldest line is a block that has to go in pieces, as itself has shown, or a larger one before. */
+  get #inPieces(): boolean {
+    const item = this.#entries[0]?.item;
+    if (item?.kind !== 'block' || item.bytes.length <= PIECE_BYTES) return false;
+    return item.bytes.length > this.#blockMost || this.#vainMs > PIECES_MS;
   }
 
   #rewind(): void {
@@ -327,17 +346,16 @@ export class Uplink {
 
   #send(): void {
     if (!this.#live) return;
-    const alone = this.#stuck;
     const first = this.#entries[0];
     if (this.#pieces !== undefined && this.#pieces.q !== first?.q) this.#pieces = undefined;
-    if (alone && first?.item.kind === 'block' && first.tries >= PIECES_TRIES && first.item.bytes.length > PIECE_BYTES) {
-      this.#pieces ??= new Pieces(first.q, first.item.bytes, PIECE_BYTES);
-    }
+    if (first?.item.kind === 'block' && this.#inPieces) this.#pieces ??= new Pieces(first.q, first.item.bytes, PIECE_BYTES);
+    const alone = this.#stuck || this.#pieces !== undefined;
     const most = Math.min(this.#windowChars, this.#burstChars);
     for (;;) {
       const entry = this.#entries[this.#sent];
       if (entry === undefined) break;
-      if (this.#sent > 0 && (alone || this.#chars + entry.chars > most || this.#sent >= UP_WINDOW_LINES)) break;
+      const tooLarge = entry.item.kind === 'block' && entry.item.bytes.length > this.#blockMost;
+      if (this.#sent > 0 && (alone || tooLarge || this.#chars + entry.chars > most || this.#sent >= UP_WINDOW_LINES)) break;
       this.#sent += 1;
       this.#chars += entry.chars;
       entry.tries += 1;

@@ -151,6 +151,10 @@ describe('a device session at its start', () => {
     expect(all.ended).toEqual([]);
     await vi.advanceTimersByTimeAsync(2_000);
     expect(all.ended.map(({ message }) => message)).toEqual(['The helper did not start on the device within 120 s.']);
+    let gone = false;
+    void all.session.gone().then(() => (gone = true));
+    await vi.advanceTimersByTimeAsync(3_000);
+    expect(gone).toBe(true);
   });
 
   it('tells the refusal of a credential at once', async () => {
