@@ -18,9 +18,10 @@ X
   echo "ansible_user=$U"
   echo "ansible_ssh_private_key_file=$KEY"
 } >.inventory
+# How often the end of a job was asked for is a matter of time.
 play() {
   cat >.play.yml
-  /usr/bin/ansible-playbook -i .inventory -e "r=$R w=$W" "$@" .play.yml 2>&1 | sed -E '/^(PLAY|TASK|RUNNING|ASYNC)/!{s/ [0-9.:-]{8,}//g}; s/\*+//; /Controlled|Shared connection|^$/d; s/j[0-9]+\.[0-9]+/JOB/g; s/"delta": "[^"]*"/DELTA/'
+  /usr/bin/ansible-playbook -i .inventory -e "r=$R w=$W" "$@" .play.yml 2>&1 | sed -E '/^(PLAY|TASK|RUNNING|ASYNC)/!{s/ [0-9.:-]{8,}//g}; s/\*+//; /Controlled|Shared connection|^$/d; /ASYNC POLL|FAILED - RETRYING/d; s/j[0-9]+\.[0-9]+/JOB/g; s/"delta": "[^"]*"/DELTA/'
   echo "status ${PIPESTATUS[0]}"
 }
 adhoc() {

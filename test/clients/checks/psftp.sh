@@ -64,3 +64,16 @@ for how in -sftp -scp; do
 done
 pc 127.0.0.1:$R/none .; echo $?
 pc -ls 127.0.0.1:$R | grep -c up
+
+### is cut in the middle: the device closes the file, and the next one works
+# prints: ^cut\nclosed\n0
+random 64 >tmp-a
+echo "put tmp-a $R/.part" >.batch
+/usr/bin/psftp -batch -P $PORT -l $U -pw $SSHPASS -hostkey $FP -b .batch 127.0.0.1 >/dev/null 2>&1 & p=$!
+until_true test -s $R/.part
+{ kill -9 $p; wait $p; } 2>/dev/null
+echo cut
+until_true sh -c "! find /proc/[0-9]*/fd -lname '$R/.part' 2>/dev/null | grep -q ." && echo closed
+rm $R/.part
+printf x >a
+ps <<<"put a $R/after" >/dev/null; echo $?

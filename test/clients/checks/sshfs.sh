@@ -64,3 +64,22 @@ stat -c %s m/.b
 dd if=m/.b bs=1 skip=5000000000 2>/dev/null | od -c
 stat -c %s m/.a
 rm m/.a m/.b
+
+### is cut in the middle: the device closes the file, and the next one works
+# prints: ^cut\nclosed\nafter
+# seconds: 60
+mkdir -p m
+trap 'fusermount3 -u m || fusermount3 -uz m; rmdir m' EXIT
+/usr/bin/sshfs -f -F $CFG dev:$R m 2>/dev/null & p=$!
+until_true mountpoint -q m
+random 64 >tmp-a
+cat tmp-a >m/.part 2>/dev/null & c=$!
+until_true test -s $R/.part
+{ kill -9 $p; wait $p $c; } 2>/dev/null
+echo cut
+until_true sh -c "! find /proc/[0-9]*/fd -lname '$R/.part' 2>/dev/null | grep -q ." && echo closed
+fusermount3 -uz m
+rm $R/.part
+mounted
+echo after >m/a
+cat m/a
