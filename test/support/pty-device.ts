@@ -32,10 +32,11 @@ export class PtyCarrier implements Carrier {
     });
   }
 
-  write(text: string): void {
+  write(text: string | Buffer): void {
     if (this.#lost) return;
     this.frames += 1;
-    this.#pty.write(text);
+    // It takes bytes as well.
+    this.#pty.write(text as string);
   }
 
   /** The session is lost: the terminal is hung up. */

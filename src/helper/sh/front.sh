@@ -146,16 +146,25 @@ done
 set -f
 printf 'r h\nw A %s\n' "$Ilast" >&5
 
+# Whether these are numbers as the bridge writes them. Others would be paths, and an end of this shell where
+# it calculates: a line is whole by its checksum, which anybody can make who knows the tag.
+Inum() {
+  for Ix do
+    case $Ix in '' | 0?* | *[!0-9]* | ??????????????*) return 1 ;; esac
+  done
+}
 # Moves one stream on: everything below $3 has arrived, segments below $4 may be produced.
 Iacked() {
-  [ -s "$ID/$1/$2.u" ] || return
+  Inum "$1" "$3" "$4" && [ ${#2} = 1 ] && [ -s "$ID/$1/$2.u" ] || return
   read -r Iu Ig <"$ID/$1/$2.u"
   [ "$3" -gt "$Iu" ] || [ "$4" -gt "$Ig" ] || return
+  # No more can have arrived than might be produced, also where a killed front had granted more than it noted.
+  [ "$3" -le $((Ig+IW)) ] || return
   while [ "$Iu" -lt "$3" ]; do
     : >"$ID/$1/$2.$((Iu%IW))"
     Iu=$((Iu+1))
   done
-  if [ "$4" -gt "$Ig" ]; then
+  if [ "$4" -gt "$Ig" ] && [ "$4" -le $((Iu+IW)) ]; then
     Ig=$4
     [ -p "$ID/$1/g$2" ] && printf '%s\n' "$Ig" 1<>"$ID/$1/g$2"
   fi
@@ -206,7 +215,8 @@ Iexec() {
   Id=$ID/$2
   if [ "$3" = a ]; then
     # A connection that was accepted: its directory is made, and its supervisor waits for the number.
-    [ -d "$Id" ] || mv "$ID/${Ib#* * * }" "$Id" || return
+    Inum "${4%%/a.*}" "${4#*/a.}" || return
+    [ -d "$Id" ] || mv "$ID/${4%%/a.*}/a.${4#*/a.}" "$Id" || return
     # It may have been killed while it waited (no memory): nobody would ever tell of an end.
     read -r Iu <"$Id/S" && kill -0 "$Iu" || { rm -rf "$Id"; return 1; }
     printf '%s\n' "$2" 1<>"$Id/n"
@@ -231,10 +241,12 @@ Iexec() {
   setsid setsid sh "$ID/r" run "$2" "$3" </dev/null >/dev/null 2>&1 5>&- 7<>"$Id/n"
 }
 Ido() {
+  [ "$1" = y ] || Inum "$2" || return
   case $1 in
-    x) Iexec "$@"; return ;;
+    x) [ $# -gt 3 ] && Iexec "$@"; return ;;
     i) [ -p "$ID/$2/n" ] && printf 'i %s\n' "${Ib#* * }" 1<>"$ID/$2/n" ;;
     d)
+      Inum "$3" || return
       if [ "$2" = 0 ]; then cat "$ID/u" >"$ID/b.$3" || return 2; return; fi
       [ -p "$ID/$2/n" ] || return
       cat "$ID/u" >"$ID/$2/i.$3" || return 2
@@ -249,7 +261,7 @@ Ido() {
     c) Iend "$2" ;;
     z) Ifree "$2" ;;
     O) printf '' >"$ID/$2/cut"; Iu=; [ -s "$ID/$2/P" ] && read -r Iu <"$ID/$2/P" && kill -KILL "$Iu" 2>/dev/null ;;
-    n) printf '%s\n' "$2" >"$ID/bs" ;;
+    n) [ "$2" -gt 0 ] && [ "$2" -le $IB ] && printf '%s\n' "$2" >"$ID/bs"; return ;;
   esac
   return 0
 }
@@ -263,6 +275,7 @@ Inote() {
     h) printf 'r h\nw A %s\n' "$Ilast" >&5 ;;
     v)
       # A piece of a block that does not get across whole: put aside until its line asks for it.
+      Inum "${2%%=*}" "${2#*=}" || return
       if [ "${2%=*}" -le "$Ilast" ]; then
         # The whole block came after all, and the word of that was lost.
         printf 'a %s\n' "$Ilast" >&5
@@ -292,14 +305,17 @@ Inote() {
       printf 'r p\n' >&5
       ;;
     k)
+      # Without a window, or a time, nothing would be sent any more by which to be told others.
+      Inum "$2" "$3" "$4" && [ "$4" -le 600 ] && [ $(($3*$4)) -gt 0 ] || return
       printf 'u %s %s %s\n' "$2" "$3" "$4" >&5
       shift 4
-      while [ $# -gt 0 ]; do
+      while [ $# -gt 1 ]; do
         if [ "$1" = ! ]; then
           printf 'r %s\n' "$2" >&5
           shift 2
         else
-          Iacked "$1" "$2" "$3" "$4"
+          [ $# -gt 3 ] || return
+          Iacked "$@"
           shift 4
         fi
       done
@@ -336,16 +352,16 @@ while IFS= read -r Il; do
   printf 'x\n' >"$ID/hb"
   set -- $Ib
   case $1 in
-    # d channel slot length sum, or v q=i 0 length sum; then that many characters of base64.
-    d | v) dd bs="$4" count=1 iflag=fullblock 2>/dev/null | Idec 2>/dev/null >"$ID/u" ;;
+    # d channel slot length sum, or v q=i 0 length sum; then that many characters of base64. More than a
+    # block has would be the lines that follow.
+    d | v)
+      Inum "$4" && [ "$4" -le 65536 ] || set -- "$1"
+      dd bs="$4" count=1 iflag=fullblock 2>/dev/null | Idec 2>/dev/null >"$ID/u"
+      ;;
   esac
   if [ "$Iq" = 0 ]; then
     Inote "$@"
-  elif [ "$Iq" -le "$Ilast" ]; then
-    printf 'a %s\n' "$Ilast" >&5
-  elif [ "$Iq" -gt $((Ilast+1)) ]; then
-    printf 'w n %s\n' "$Ilast" >&5
-  else
+  elif [ "$Iq" = $((Ilast+1)) ]; then
     Iok=0
     Iv=
     if [ "$1" = D ]; then
@@ -355,13 +371,14 @@ while IFS= read -r Il; do
         cat "$ID/v.$Iq=$Ix" || break
         Ix=$((Ix+1))
       done >"$ID/u"
-      Iv=$4
-      set -- d "$2" "$3" 0 "$5"
+      Iv=$Ix
+      shift
+      set -- d "$@"
     fi
     if [ "$1" = d ]; then
-      Is=$5
       Ix=$(Isum <"$ID/u")
-      [ "${Ix%% *}" = "$Is" ] || Iok=2
+      [ "${Ix%% *}" = "$5" ] || Iok=2
+      [ $# = 5 ] || Iok=1
     fi
     [ $Iok = 0 ] && { Ido "$@"; Iok=$?; }
     case $Iok in
@@ -378,6 +395,10 @@ while IFS= read -r Il; do
       2) printf 'w m %s\n' "$Ilast" >&5 ;;
       *) printf 'w F %s\n' "$Iq" >&5 ;;
     esac
+  elif [ "$Iq" -le "$Ilast" ]; then
+    printf 'a %s\n' "$Ilast" >&5
+  else
+    printf 'w n %s\n' "$Ilast" >&5
   fi
   : >"$ID/busy"
 done 2>/dev/null

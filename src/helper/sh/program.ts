@@ -58,7 +58,7 @@ function server(races: boolean): string {
 export function loaderLine(tag: string, races = false): string {
   const take = 'In=${Il%% *};Il=${Il#* };Iz=${Il%% *};Il=${Il#* }';
   const keep = 'if [ "$In" = "$((Ic+1))" ]&&[ ${#Il} = "$Iz" ];then Ip="$Ip$Il$IN";Ic=$In';
-  const sum = 'case "$(printf %s "$Ip"|(cksum||md5sum) 2>/dev/null)" in "${Il%% *}"*|"${Il#* }"*)Io=1;;*)Ic=0;Ip=;;esac';
+  const sum = 'case "$(printf %s "$Ip"|(cksum||md5sum) 2>/dev/null)" in "${Il%% *} "*|"${Il#* } "*)Io=1;;*)Ic=0;Ip=;;esac';
   const end = `elif [ "$In" = e ];then if [ "$Ic" = "$Iz" ];then ${sum};fi;printf ":$IT l $Ic $Ic;";[ "$Io" ]&&break;fi`;
   const loop = ['while IFS= read -r Il;do case $Il in *"$IT "*)Il=${Il##*$IT }', take, keep, end].join(';').concat(';;esac;done');
   return `(${server(races)}IT=${tag};Ic=0;Ip=;Io=;IN=$(printf '\\n.');IN=\${IN%.};${loop};[ "$Io" ]&&eval "$Ip")`;

@@ -174,6 +174,11 @@ describe('the device program', () => {
     expect(execFileSync('/bin/sh', ['-c', `${loaderLine(TAG)};:`], { input: text }).toString()).toBe(`:${TAG} l 0 0;`);
   });
 
+  it.each([/ \d+ [0-9a-f]{32}$/, /\d{2} [0-9a-f]{32}$/, /\d+ [0-9a-f]{32}$/])('is not run when its checksum is cut off (%s)', (cut) => {
+    const text = numberedLines(TAG, ['printf one'], 1).trimEnd().replace(cut, '');
+    expect(execFileSync('/bin/sh', ['-c', `${loaderLine(TAG)};:`], { input: `${text}\n` }).toString()).toBe(`:${TAG} l 0 0;`);
+  });
+
   it('keeps a full set of inline items within the smallest pipe', () => {
     expect(INPUT_SLOTS * (INLINE_CHARS + 3)).toBeLessThanOrEqual(4096);
   });
