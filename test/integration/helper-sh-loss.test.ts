@@ -4,7 +4,8 @@ import { join } from 'node:path';
 import { describe, expect, it } from 'vitest';
 import type { Fault } from '../../src/base/errors.js';
 import { LossyCarrier, seeded, type LossPlan } from '../support/lossy-carrier.js';
-import { createPtyDevice } from '../support/pty-device.js';
+import type { Carrier } from '../../src/link/carrier.js';
+import { createPtyDevice, type PtyCarrier } from '../support/pty-device.js';
 import { ShSession, type SessionOptions } from '../support/sh-session.js';
 import { waitFor } from '../support/wait.js';
 
@@ -40,6 +41,31 @@ function lossySession(plan: Omit<LossPlan, 'seed'>, seed: number, options: Sessi
       device.remove();
     },
   };
+}
+
+/** Our connection to a terminal that goes on without it. */
+class Leg implements Carrier {
+  readonly #login: PtyCarrier;
+  readonly maxWrite = 2000;
+  readonly buffered = 0;
+  /** The next frame that ends within a block is the last one. */
+  cutNext = false;
+  cut = false;
+  onText: (bytes: Buffer) => void = () => undefined;
+  onLost: (cause: Error) => void = () => undefined;
+
+  constructor(login: PtyCarrier) {
+    this.#login = login;
+    login.onText = (bytes) => {
+      if (!this.cut) this.onText(bytes);
+    };
+  }
+
+  write(text: string): void {
+    if (this.cut) return;
+    this.#login.write(text);
+    this.cut = this.cutNext && text.length === this.maxWrite && !/\n.{0,99}$/.test(text);
+  }
 }
 
 /** Pieces of output that the helper holds for the bridge. */
@@ -148,6 +174,38 @@ describe('the sh helper on a path that loses', () => {
     expect((await run.done()).fault).toBe(fault);
     expect(run.outcome).toBeUndefined();
     await end();
+  });
+
+  it('goes on over the terminal of before, also in the middle of a block', async () => {
+    const device = createPtyDevice('busybox');
+    const legs: Leg[] = [];
+    const session = new ShSession(device, { wrap: (login) => (legs[legs.length] = new Leg(login)) });
+    await session.attach();
+    const data = randomBytes(800_000);
+    const run = session.exec('cat; exit 3');
+    const sent = run.send(data).then(() => {
+      run.channel.end();
+    });
+    for (const mark of [100_000, 300_000]) {
+      await waitFor('some of it to be back', () => run.bytes > mark);
+      const leg = legs.at(-1) as Leg;
+      leg.cutNext = true;
+      await waitFor('a block to be cut', () => leg.cut);
+      session.backend.detach(new Error('our own connection was lost'));
+      legs.push(new Leg(session.login as PtyCarrier));
+      expect(await session.backend.resume(legs.at(-1) as Leg, AbortSignal.timeout(30_000))).toBe(true);
+    }
+    await sent;
+    await run.done();
+    expect(sha(run.out)).toBe(sha(data));
+    expect(run.status).toBe(3);
+    // Nobody answers in a terminal that has ended.
+    session.drop();
+    expect(await session.backend.resume(new Leg(session.login as PtyCarrier), AbortSignal.timeout(30_000))).toBe(false);
+    await session.attach();
+    expect((await session.exec('echo again').done()).text).toBe('again\n');
+    await session.end();
+    device.remove();
   });
 
   it('notices what it is owed when the login falls silent', async () => {

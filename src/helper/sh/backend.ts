@@ -15,6 +15,7 @@ import { planListen } from './listen.js';
 import { ShListener } from './listener.js';
 import { Reports } from './reports.js';
 import { plan, type RunMode } from './requests.js';
+import { askFront } from './resume.js';
 import { RecordScanner } from './scanner.js';
 import { SftpServer } from './sftp-server.js';
 import { Standstill } from './standstill.js';
@@ -30,6 +31,8 @@ const KEEPALIVE_MS = 20_000;
 /** First and longest wait before the device is asked how much standard input it has taken. */
 const POLL_MIN_MS = 2_000;
 const POLL_MAX_MS = 60_000;
+/** How long the front of before has to answer, and four round trips. */
+const RESUME_MS = 1_500;
 /** How often the end is announced until the device confirms. */
 const BYE_MS = 500;
 /** With more than this on its way no further channel is opened: a client may open and close them without end. */
@@ -151,6 +154,22 @@ export class ShBackend implements Backend {
       signal,
     );
     if (started.hello !== undefined && this.#facts === undefined) this.#introduce(started.hello);
+    this.#reports.restart();
+    this.#use(carrier, started.last);
+  }
+
+  async resume(carrier: Carrier, signal: AbortSignal): Promise<boolean> {
+    const { srtt, blockChars } = this.#uplink;
+    const question = { tag: this.#tag, owedChars: blockChars, waitMs: RESUME_MS + 4 * srtt, take: (record: ShRecord) => this.#take(record) };
+    const last = await askFront(carrier, question, signal);
+    if (last === undefined || this.#ended !== undefined) return false;
+    this.#reports.resume();
+    this.#use(carrier, last);
+    return true;
+  }
+
+  /** A front listens at this carrier, and has done everything up to `last`. */
+  #use(carrier: Carrier, last: number): void {
     const scanner = new RecordScanner(this.#tag, (record) => {
       this.#take(record);
     });
@@ -162,8 +181,7 @@ export class ShBackend implements Backend {
     this.#pingSince = undefined;
     this.#heardAt = performance.now();
     this.#writer.use(carrier);
-    this.#reports.restart();
-    this.#uplink.resume(started.last, carrier.manners?.windowBytes);
+    this.#uplink.resume(last, carrier.manners?.windowBytes);
     this.#tickIfNeeded();
     this.#pump();
     this.#keepalive ??= setInterval(() => {

@@ -33,6 +33,11 @@ export class Reports {
   /** A new front counts from zero and knows nothing of what was asked. */
   restart(): void {
     this.#account.restart();
+    this.resume();
+  }
+
+  /** The same front hears us again; what we said last, and what it said, may be lost. */
+  resume(): void {
     this.#ledger.forget();
     for (const channel of this.#source.channels()) this.touch(channel);
     this.#soon(0);

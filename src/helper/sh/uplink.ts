@@ -140,6 +140,11 @@ export class Uplink {
     return first === undefined || first.tries === 0 ? undefined : { q: first.q, chars: first.chars };
   }
 
+  /** Characters of the longest block that may be on its way. */
+  get blockChars(): number {
+    return Math.max(0, ...this.#entries.map(({ item, chars }) => (item.kind === 'block' ? chars : 0)));
+  }
+
   useChecksum(tool: SumTool): void {
     this.#sum = tool;
   }
