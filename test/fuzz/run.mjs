@@ -10,6 +10,6 @@ import { fileURLToPath } from 'node:url';
 const [seconds = '60', seed = String(randomInt(1, 2 ** 31)), target] = process.argv.slice(2);
 const vitest = fileURLToPath(new URL('../../node_modules/vitest/vitest.mjs', import.meta.url));
 process.stdout.write(`fuzzing each target for ${seconds} s; repeat with: npm run fuzz ${seconds} ${seed}\n`);
-const args = [vitest, 'run', '--project', 'unit', 'test/fuzz/fuzz.test.ts', 'test/fuzz/helper.test.ts', 'test/fuzz/sh-front.test.ts', ...(target === undefined ? [] : ['-t', target])];
+const args = [vitest, 'run', '--project', 'unit', 'test/fuzz/fuzz.test.ts', 'test/fuzz/helper.test.ts', 'test/fuzz/sh-front.test.ts', 'test/fuzz/start.test.ts', ...(target === undefined ? [] : ['-t', target])];
 const child = spawn(process.execPath, args, { stdio: 'inherit', env: { ...process.env, FUZZ_SECONDS: seconds, FUZZ_SEED: seed } });
 child.on('exit', (code) => process.exit(code ?? 1));
