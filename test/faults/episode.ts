@@ -4,6 +4,7 @@ import { Program } from '../support/program.js';
 import { Chance } from './chance.js';
 import type { Kind } from './kinds.js';
 import type { Lab } from './lab.js';
+import { Unstruck } from './strike.js';
 import { Typist } from './typist.js';
 import { sentence, WORKS, Wrong, type Judgement, type Task, type WorkName } from './work.js';
 
@@ -14,6 +15,11 @@ export interface Episode {
   /** Undefined: survived as the kind demands. */
   wrong: string | undefined;
   hung: boolean;
+  /** The fault found nothing, or for kinds that cut, cut nobody: a failure as well. */
+  unstruck: boolean;
+  /** Clients of this run, the terminal among them, and how many of them were cut. */
+  clients: number;
+  cut: number;
   /** Milliseconds: the slowest echo, or for kinds that cut, until the last client was told. */
   recoveryMs: number;
   /** What the clients that were cut have read. */
@@ -28,7 +34,7 @@ const WORK_MS = 45_000;
 export async function runEpisode(lab: Lab, name: string, kind: Kind, number: number, seed: string, failed: (episode: Episode) => Promise<void>): Promise<Episode> {
   const chance = new Chance(seed, name, number);
   const works = chance.shuffled(Object.keys(WORKS) as WorkName[]).slice(0, 2);
-  const episode: Episode = { kind: name, number, works, wrong: undefined, hung: false, recoveryMs: 0, said: [] };
+  const episode: Episode = { kind: name, number, works, wrong: undefined, hung: false, unstruck: false, clients: 0, cut: 0, recoveryMs: 0, said: [] };
   const deadlineMs = kind.boundSeconds * 1000 + WORK_MS;
   const programs: Program[] = [];
   let begun: () => void = () => undefined;
@@ -46,7 +52,8 @@ export async function runEpisode(lab: Lab, name: string, kind: Kind, number: num
     ]);
   } catch (error) {
     episode.wrong = error instanceof Error ? error.message : String(error);
-    episode.hung = /still running after|hung|in vain/.test(episode.wrong);
+    episode.unstruck = error instanceof Unstruck;
+    episode.hung = !episode.unstruck && /still running after|hung|in vain/.test(episode.wrong);
   } finally {
     clearTimeout(whole);
     typist.stop();
@@ -106,6 +113,10 @@ async function untilReady(typist: Typist): Promise<void> {
 }
 
 function judge(kind: Kind, judgements: readonly Judgement[], episode: Episode): void {
+  episode.clients = judgements.length;
+  episode.cut = judgements.filter(({ verdict }) => verdict === 'cut').length;
+  // The terminal is there from before the fault until after it.
+  if (kind.outcome === 'cut' && episode.cut === 0) throw new Unstruck('no client was cut');
   for (const { verdict, said } of judgements) {
     if (verdict === 'ok') continue;
     if (said !== undefined && said !== '') episode.said.push(said);

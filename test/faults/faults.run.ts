@@ -81,8 +81,9 @@ test('no fault loses, repeats, changes or hangs anything', { timeout: 0 }, async
       const bounded = { ...kind, boundSeconds: Math.max(kind.boundSeconds, own) };
       const episode = await runEpisode(current, name, bounded, number, SEED, ({ wrong }) => current.saveDump(dumps, `${name} #${number}: ${wrong ?? ''}`));
       episodes.push(episode);
-      const verdict = episode.wrong === undefined ? 'ok' : episode.hung ? 'HUNG' : 'FAILED';
-      say(`${String(episodes.length).padStart(4)}/${plan.length} ${name.padEnd(18)} #${number} ${episode.works.join('+').padEnd(18)} ${verdict} ${(episode.recoveryMs / 1000).toFixed(1)} s${episode.wrong === undefined ? '' : ` ${episode.wrong}`}`);
+      const verdict = episode.wrong === undefined ? 'ok' : episode.unstruck ? 'MISSED' : episode.hung ? 'HUNG' : 'FAILED';
+      const cut = kind.outcome === 'cut' ? ` ${episode.cut} of ${episode.clients} cut` : '';
+      say(`${String(episodes.length).padStart(4)}/${plan.length} ${name.padEnd(18)} #${number} ${episode.works.join('+').padEnd(18)} ${verdict} ${(episode.recoveryMs / 1000).toFixed(1)} s${cut}${episode.wrong === undefined ? '' : ` ${episode.wrong}`}`);
       for (const said of process.env['FAULTS_VERBOSE'] === undefined ? [] : episode.said) say(`       said: ${said}`);
       if (episode.wrong !== undefined) {
         say(`     state in ${dumps}; again: npm run test:faults -- --seed ${SEED} --kinds ${name} --number ${number}`);

@@ -9,8 +9,9 @@ import { encodeFrame, newRequestId } from '../../src/protocol/encode.js';
 import { Program } from '../support/program.js';
 import { waitFor } from '../support/wait.js';
 import type { Chance } from './chance.js';
-import { changed, FOREIGN, hasPacket, isWork, spoil } from './frame-damage.js';
-import type { Lab } from './lab.js';
+import { changed, FOREIGN, hasPacket, isWork, spoil, spoilAny } from './frame-damage.js';
+import type { DeviceProcess, Lab } from './lab.js';
+import { struck } from './strike.js';
 
 export type LabName = 'sound' | 'brief' | 'c-agent' | 'csharp-agent';
 
@@ -31,6 +32,11 @@ export interface Kind {
   inject(lab: Lab, chance: Chance, over: Promise<unknown>): Promise<void>;
 }
 
+/** Everything of the helper: on the sh tier the front does what the daemon does on the other. */
+function helper(lab: Lab): DeviceProcess['kind'][] {
+  return lab.options.tier === 'sh' ? ['daemon', 'front'] : ['daemon'];
+}
+
 /** A relogin: two tries of 6 s, a new tunnel, another try; then the start of the helper. */
 const RELOGIN = 'stall found in 1.7 s, login 0.2 to 6 s, twice, then a new tunnel';
 
@@ -42,26 +48,31 @@ function agentFault(title: string, what: Injection, boundSeconds = 25, because =
     boundSeconds,
     because,
     inject: async (lab) => {
-      await waitFor('the agent', () => lab.agent.inject(what), 15_000);
+      await struck('the agent', () => lab.agent.inject(what), 15_000);
     },
   };
 }
 
-async function killAll(pids: readonly number[], signal: NodeJS.Signals): Promise<void> {
+/** Signals every one of them that lives; how many those are. */
+function killAll(pids: readonly number[], signal: NodeJS.Signals): number {
+  let hits = 0;
   for (const pid of pids) {
     try {
       process.kill(pid, signal);
+      hits += 1;
     } catch {
       // It has ended.
     }
   }
+  return hits;
 }
 
-async function stopFor(lab: Lab, kind: 'daemon' | 'front', ms: number): Promise<void> {
-  const pids = await lab.pids(kind);
-  await killAll(pids, 'SIGSTOP');
-  await sleep(ms);
-  await killAll(pids, 'SIGCONT');
+/** Signals the device's processes of these kinds once there are any: between two logins there may be none. */
+async function strike(lab: Lab, kinds: readonly DeviceProcess['kind'][], signal: NodeJS.Signals): Promise<number[]> {
+  return await struck(`a process of the kind ${kinds.join(' or ')}`, async () => {
+    const pids = (await lab.processes()).filter(({ kind }) => kinds.includes(kind)).map(({ pid }) => pid);
+    return killAll(pids, signal) > 0 && pids;
+  });
 }
 
 /** Kinds of which several may strike at once. */
@@ -81,7 +92,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'session-killed': {
     ...agentFault('the device’s sshd session is killed', 'kill-session'),
     inject: async (lab) => {
-      await killAll(await lab.pids('sshd'), 'SIGKILL');
+      await strike(lab, ['sshd'], 'SIGKILL');
     },
   },
   // The stock agent hangs for good after it: `deadlock`.
@@ -99,7 +110,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'device-drop': {
     ...agentFault('the device’s WebSocket drops', 'drop-ws', 30, 'the agent’s own reconnection (1 to 10 s a try), then a login'),
     inject: async (lab, chance) => {
-      await waitFor('the device leg', () => (chance.between(0, 1) < 0.5 ? lab.relay.drop('device') : lab.agent.inject('drop-ws')), 15_000);
+      await struck('the device leg', () => (chance.between(0, 1) < 0.5 ? lab.relay.drop('device') : lab.agent.inject('drop-ws')), 15_000);
     },
   },
   'agent-crash': agentFault('the agent crashes and restarts with the same token', 'crash', 30, 'the restart (here 3 s), then a login'),
@@ -107,14 +118,14 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     ...agentFault('the agent stands still for 1 to 6 s', 'freeze', 40, 'the freeze, then as a stall'),
     inject: async (lab, chance) => {
       const ms = chance.between(1000, 6000);
-      await waitFor('the agent', () => lab.agent.inject('freeze', { ms }), 15_000);
+      await struck('the agent', () => lab.agent.inject('freeze', { ms }), 15_000);
       await sleep(ms);
     },
   },
   'source-drop': {
     ...agentFault('the bridge’s WebSocket drops', 'drop-ws', 45, 'the reconnection (1 s, doubling to 30 s while it keeps failing), then a login'),
     inject: async (lab) => {
-      await waitFor('the source leg', () => lab.relay.drop('source'), 35_000);
+      await struck('the source leg', () => lab.relay.drop('source'), 35_000);
     },
   },
   'relay-restart': {
@@ -128,18 +139,14 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'blackout': {
     ...agentFault('the network loses everything for 0.5 to 5 s', 'stall', 40, 'the blackout, then as a stall'),
     inject: async (lab, chance) => {
-      lab.filter = () => 'drop';
-      await sleep(chance.between(500, 5000));
-      lab.filter = undefined;
+      await spoilAny(lab, chance.between(500, 5000), () => 'drop');
     },
   },
   'slow-network': {
     ...agentFault('the network gets 0.2 to 0.6 s slower each way for 3 s', 'stall', 40, 'the delay; logins in vain double the patience'),
     inject: async (lab, chance) => {
       const delayMs = chance.between(200, 600);
-      lab.filter = () => ({ delayMs });
-      await sleep(3000);
-      lab.filter = undefined;
+      await spoilAny(lab, 3000, () => ({ delayMs }));
     },
   },
   'output-dropped': {
@@ -178,10 +185,12 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'output-duplicated': {
     ...agentFault('output frames come twice', 'stall'),
     inject: async (lab, chance) => {
+      let hits = 0;
       for (let n = chance.whole(3, 30); n > 0; n -= 1) {
-        lab.agent.inject(chance.pick(['duplicate-next-output', 'duplicate-next-output', 'drop-next-output']));
+        if (lab.agent.inject(chance.pick(['duplicate-next-output', 'duplicate-next-output', 'drop-next-output']))) hits += 1;
         await sleep(chance.between(10, 80));
       }
+      if (hits === 0) await struck('the agent', () => lab.agent.inject('duplicate-next-output'), 15_000);
     },
   },
   'foreign-text': {
@@ -196,10 +205,10 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'deadlock': {
     ...agentFault('the shell ends, the agent hangs, and is restarted after 2 to 8 s', 'deadlock', 60, 'the agent’s restart, then the next try (at most 15 s later)'),
     inject: async (lab, chance) => {
-      await waitFor('the agent', () => lab.agent.inject('deadlock'), 15_000);
+      await struck('the agent', () => lab.agent.inject('deadlock'), 15_000);
       lab.agent.inject(chance.pick(['end-shell', 'silent-death']));
       await sleep(chance.between(2000, 8000));
-      await waitFor('the agent', () => lab.agent.inject('crash'), 15_000);
+      await struck('the agent', () => lab.agent.inject('crash'), 15_000);
     },
   },
   'agent-sticks': {
@@ -218,13 +227,15 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'front-killed': {
     ...agentFault('the helper’s front is killed', 'stall'),
     inject: async (lab) => {
-      await killAll(await lab.pids('front'), 'SIGKILL');
+      await strike(lab, ['front'], 'SIGKILL');
     },
   },
   'slow-device': {
     ...agentFault('the helper is stopped for 0.3 to 5 s', 'stall', 40, 'the stop, then as a stall'),
     inject: async (lab, chance) => {
-      await stopFor(lab, 'daemon', chance.between(300, 5000));
+      const pids = await strike(lab, helper(lab), 'SIGSTOP');
+      await sleep(chance.between(300, 5000));
+      killAll(pids, 'SIGCONT');
     },
   },
   'bridge-paused': {
@@ -266,15 +277,16 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     ...agentFault('the bridge’s WebSocket drops (C# agent, which ignores a second connect)', 'drop-ws', 45, 'the reconnection; the session goes on'),
     lab: 'csharp-agent',
     inject: async (lab) => {
-      await waitFor('the source leg', () => lab.relay.drop('source'), 35_000);
+      await struck('the source leg', () => lab.relay.drop('source'), 35_000);
     },
   },
   'daemon-killed': {
     ...agentFault('the helper itself is killed', 'stall'),
     outcome: 'cut',
-    sentence: /helper/i,
+    // On the sh tier each command has its own part of the helper, and what tells of its death is the next front.
+    sentence: /helper|What serves the command on the device was killed/i,
     inject: async (lab) => {
-      await killAll(await lab.pids('daemon'), 'SIGKILL');
+      await strike(lab, helper(lab), 'SIGKILL');
     },
   },
   'device-reboot': {
@@ -284,24 +296,27 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     inject: async (lab) => {
       lab.agent.inject('crash');
       await lab.stopSshd();
-      await killAll((await lab.processes()).map(({ pid }) => pid), 'SIGKILL');
+      killAll((await lab.processes()).map(({ pid }) => pid), 'SIGKILL');
+      await lab.forgetMemory();
       await sleep(2000);
       await lab.startSshd();
     },
   },
-  // The stock agent may crash, or hang, for longer than the bridge has for its leave: then it is `bridge-sigkill`.
   'bridge-sigterm': {
     ...agentFault('the bridge gets SIGTERM and is started again', 'stall', 15, '--drain (5 s here), then 10 s for the end'),
-    soundOnly: true,
     outcome: 'cut',
+    lab: 'brief',
     sentence: /shutting down|Connection refused/,
     inject: async (lab) => {
       const before = lab.bridge;
+      const ours = await lab.helpers();
       before.child.kill('SIGTERM');
       await waitFor('the end of the bridge', () => !before.running, 20_000);
       const status = (await before.done).status;
       if (status !== 0) throw new Error(`the bridge ended with ${status} after SIGTERM`);
-      await lab.expectCleanDevice('after SIGTERM', 3000);
+      // While the stock agent has lost the session nobody can take leave of the helper: it has its grace.
+      if (lab.options.profile === undefined) await lab.expectCleanDevice('after SIGTERM', 3000);
+      else lab.expectGone(ours);
       await lab.startBridge();
     },
   },
@@ -313,10 +328,10 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     soundOnly: true,
     sentence: /could not be reached again within 10 s/,
     inject: async (lab, _chance, over) => {
-      await waitFor('the agent', () => lab.agent.inject('deadlock'), 15_000);
+      await struck('the agent', () => lab.agent.inject('deadlock'), 15_000);
       lab.agent.inject('silent-death');
       await over;
-      await waitFor('the agent', () => lab.agent.inject('crash'), 15_000);
+      await struck('the agent', () => lab.agent.inject('crash'), 15_000);
     },
   },
   'nothing-arrives': {
@@ -352,7 +367,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     sentence: /tunnel|shutting down|Connection refused|kex_exchange_identification: .*Connection reset/,
     inject: async (lab, chance) => {
       const before = lab.bridge;
-      await waitFor('the source leg', () => lab.relay.drop('source', { code: chance.pick([1000, 1002, 4000]) }), 15_000);
+      await struck('the source leg', () => lab.relay.drop('source', { code: chance.pick([1000, 1002, 4000]) }), 15_000);
       await waitFor('the end of the bridge', () => !before.running, 20_000);
       const { status } = await before.done;
       if (status !== 4) throw new Error(`the bridge ended with ${status}`);

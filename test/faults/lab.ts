@@ -5,7 +5,7 @@
  */
 import { randomBytes, randomUUID } from 'node:crypto';
 import { appendFileSync, writeFileSync } from 'node:fs';
-import { chown, mkdir, readdir, readFile, readlink, writeFile } from 'node:fs/promises';
+import { chown, mkdir, readdir, readFile, readlink, rm, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Writable } from 'node:stream';
@@ -156,6 +156,12 @@ export class Lab {
     await writeFile(this.knownHosts, `${String(ready.knownHosts)}\n`);
   }
 
+  /** What a reboot takes away: files in memory. */
+  async forgetMemory(): Promise<void> {
+    const files = (await this.leftFiles()).filter((file) => !file.startsWith(this.account.home));
+    for (const file of files) await rm(file, { recursive: true, force: true });
+  }
+
   /** Ends the device's SSH server and every session on it. */
   async stopSshd(): Promise<void> {
     await this.sshd.program.stop();
@@ -189,6 +195,10 @@ export class Lab {
     }, deadlineMs).catch(() => {
       throw new Error(`left on the device ${when}: ${left.join(', ')}`);
     });
+  }
+
+  async helpers(): Promise<DeviceProcess[]> {
+    return (await this.processes()).filter(({ kind }) => kind === 'daemon' || kind === 'front');
   }
 
   /** These must have ended by themselves when the run is over (see `orphansGone`). */
@@ -290,9 +300,11 @@ export class Lab {
   }
 }
 
-/** The helper's daemon has its input on /dev/null, its front on the login's terminal. */
+/** The helper's daemon has its input on /dev/null, its front on the login's terminal; on the sh tier each has a name. */
 async function kindOf(pid: number, command: string): Promise<DeviceProcess['kind']> {
   if (command.startsWith('sshd:')) return 'sshd';
+  const sh = /^sh \S+\/\.iotda-[0-9a-f]+\/(?:(f)|r (?:jan|run|acc)\b)/.exec(command);
+  if (sh !== null) return sh[1] === undefined ? 'daemon' : 'front';
   if (!command.includes('python3 -c exec(')) return 'other';
   const input = await readlink(`/proc/${pid}/fd/0`).catch(() => '');
   return input === '/dev/null' ? 'daemon' : input.startsWith('/dev/pts/') ? 'front' : 'other';

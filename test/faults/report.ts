@@ -6,6 +6,8 @@ export interface Row {
   kind: string;
   runs: number;
   survived: number;
+  /** Of those that did not survive: the fault did not strike. */
+  missed: number;
   worstSeconds: number;
 }
 
@@ -17,6 +19,7 @@ export function rows(episodes: readonly Episode[]): Row[] {
         kind,
         runs: mine.length,
         survived: mine.filter(({ wrong }) => wrong === undefined).length,
+        missed: mine.filter(({ unstruck }) => unstruck).length,
         worstSeconds: Math.max(0, ...mine.filter(({ wrong }) => wrong === undefined).map(({ recoveryMs }) => recoveryMs)) / 1000,
       };
     })
@@ -24,10 +27,10 @@ export function rows(episodes: readonly Episode[]): Row[] {
 }
 
 export function textTable(list: readonly Row[]): string {
-  const lines = list.map(({ kind, runs, survived, worstSeconds }) => [kind, String(runs), String(survived), worstSeconds.toFixed(1)]);
-  lines.unshift(['fault', 'runs', 'survived', 'worst recovery (s)']);
+  const lines = list.map(({ kind, runs, survived, missed, worstSeconds }) => [kind, String(runs), String(survived), String(missed), worstSeconds.toFixed(1)]);
+  lines.unshift(['fault', 'runs', 'survived', 'did not strike', 'worst recovery (s)']);
   const sum = (of: (row: Row) => number): number => list.reduce((total, row) => total + of(row), 0);
-  lines.push(['total', String(sum(({ runs }) => runs)), String(sum(({ survived }) => survived)), Math.max(0, ...list.map(({ worstSeconds }) => worstSeconds)).toFixed(1)]);
+  lines.push(['total', String(sum(({ runs }) => runs)), String(sum(({ survived }) => survived)), String(sum(({ missed }) => missed)), Math.max(0, ...list.map(({ worstSeconds }) => worstSeconds)).toFixed(1)]);
   return lines.map(([first = '', ...rest]) => first.padEnd(22) + rest.map((cell) => cell.padStart(20)).join('')).join('\n');
 }
 

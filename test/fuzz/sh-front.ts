@@ -182,7 +182,7 @@ export class ShFront {
         this.#ended = true;
         return;
       case 'x':
-        if (record.channel === LIVE) this.#broken = 'the live channel has ended';
+        if (record.channel === LIVE) this.#broken = `the live channel has ended (status ${record.status}, signal ${record.signal})`;
         return this.submit(`z ${record.channel}`);
       case 'o':
         if (record.channel === LIVE) this.#segment(record.index, decodeSegment(record.text, 'b64') ?? Buffer.alloc(0), record.text.length);

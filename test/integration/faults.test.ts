@@ -4,7 +4,7 @@
  */
 import { afterAll, beforeAll, expect, test } from 'vitest';
 import { runEpisode } from '../faults/episode.js';
-import { KINDS } from '../faults/kinds.js';
+import { KINDS, type Kind } from '../faults/kinds.js';
 import { Lab } from '../faults/lab.js';
 import { startEchoServer } from '../faults/work.js';
 import { Program } from '../support/program.js';
@@ -50,6 +50,12 @@ test.each(['python', 'sh'] as const)('a command bears with an agent that hangs w
   program.child.stdin?.end();
   expect((await program.done).status).toBe(5);
   await own.end();
+});
+
+test('a fault that cuts nobody, though it should, did not strike', async () => {
+  const kind = { ...(KINDS['daemon-killed'] as Kind), inject: async () => undefined };
+  const { wrong, unstruck, cut } = await runEpisode(lab, 'daemon-killed', kind, 1, 'integration', async () => undefined);
+  expect({ wrong, unstruck, cut }).toEqual({ wrong: 'did not strike: no client was cut', unstruck: true, cut: 0 });
 });
 
 test.each(SELECTION)('clients at work bear with the fault %s', async (name) => {
