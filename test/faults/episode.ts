@@ -28,14 +28,14 @@ export interface Episode {
 
 const TYPE_ON_MS = 2_500;
 
-/** On top of the kind's bound: the clients' own time on a busy machine. */
-const WORK_MS = 45_000;
+/** On top of the kind's bound: the clients' own time on a busy machine. The sh tier starts processes for each piece. */
+const WORK_MS = { python: 45_000, sh: 150_000 };
 
 export async function runEpisode(lab: Lab, name: string, kind: Kind, number: number, seed: string, failed: (episode: Episode) => Promise<void>): Promise<Episode> {
   const chance = new Chance(seed, name, number);
   const works = chance.shuffled(Object.keys(WORKS) as WorkName[]).slice(0, 2);
   const episode: Episode = { kind: name, number, works, wrong: undefined, hung: false, unstruck: false, clients: 0, cut: 0, recoveryMs: 0, said: [] };
-  const deadlineMs = kind.boundSeconds * 1000 + WORK_MS;
+  const deadlineMs = kind.boundSeconds * 1000 + WORK_MS[lab.options.tier ?? 'python'];
   const programs: Program[] = [];
   let begun: () => void = () => undefined;
   const working = new Promise<void>((resolve) => (begun = resolve));
