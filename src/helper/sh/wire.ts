@@ -4,6 +4,8 @@
  *
  * Up: `TAG q sum body LF`. sum is over `q body`. q counts 1, 2, …; the device does each once, in order,
  * and acknowledges; 0 marks a note that may be lost or repeated.
+ * Numbers are decimal, without leading zeros, of at most 13 digits. A whole line that makes no sense is
+ * answered by F, a note of that kind by nothing.
  *   x ch mode text   start: mode p (pipes), t (terminal), l (a listener, see listen.sh) or s (socket: an empty
  *                    segment tells the end of its output, and \006 in its stream e that it is connected, see connect.sh);
  *                    text: a script, escaped for printf %b; '@n': n pieces of blob
