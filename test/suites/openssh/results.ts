@@ -34,11 +34,6 @@ export function knownFailure({ script, strongOnly }: Row, side: SideName): strin
   return script.fails ?? all ?? (side === 'sh' ? script.failsOnSh : undefined);
 }
 
-/** Whether a row is run on a side at all. */
-export function isRun({ script }: Row, side: SideName): boolean {
-  return side !== 'sh' || script.notOnSh === undefined;
-}
-
 /** Keeps these outcomes beside the others, and writes the table anew. */
 export async function keepResults(outcomes: ReadonlyMap<Row, Partial<Record<SideName, Outcome>>>): Promise<void> {
   const kept = JSON.parse(await readFile(KEPT, 'utf8').catch(() => '{}')) as Results;
@@ -54,7 +49,6 @@ export async function keepResults(outcomes: ReadonlyMap<Row, Partial<Record<Side
 
 function table(results: Results): string {
   const cell = (row: Row, side: SideName): string => {
-    if (!isRun(row, side)) return 'not run';
     const found = results[rowName(row)]?.[side];
     return found === undefined ? 'not run' : found.result;
   };
@@ -62,7 +56,7 @@ function table(results: Results): string {
   const asked = ROWS.filter((row) => row.script.algorithms !== true || row.strongOnly);
   const reason = (row: Row): string => {
     const both = knownFailure(row, 'python');
-    const sh = row.script.notOnSh ?? (both === undefined ? knownFailure(row, 'sh') : undefined);
+    const sh = both === undefined ? knownFailure(row, 'sh') : undefined;
     return [both, sh === undefined ? undefined : `sh: ${sh}`, row.script.seen].filter((text) => text !== undefined).join('; ');
   };
   const line = (...cells: string[]): string => `| ${cells.join(' | ')} |`;
