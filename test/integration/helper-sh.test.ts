@@ -232,7 +232,7 @@ describe.each(['dash', 'busybox'] as const)('the sh helper with much data where 
   });
 
   it('goes on where a channel has lost its place on the device', async () => {
-    const run = session.exec('echo ready; sleep 60');
+    const run = session.exec('echo ready; sleep 5');
     await waitFor('the start', () => run.text.includes('ready'));
     await session.exec(`rm -rf ${session.backend.directory ?? ''}/${(run.channel as ShChannel).number}`).done();
     run.channel.closeOutput();

@@ -22,8 +22,8 @@ Ifeed() {
   done
 }
 Iwait() {
-  # Nothing is left to write to once the directory is gone.
-  [ -e "$ID/k" ] || exit
+  # Nothing is left to write to once the directory is gone, and nobody to end the feeder.
+  [ -e "$ID/k" ] || kill -KILL 0
   sleep 1
 }
 # Output: cuts the stream into segments, each a file that holds one whole record, and waits when
