@@ -149,6 +149,7 @@ export class Lines {
       head, `k`, `k 1`, `k 1 2`, `${head} ${live}`, `${head} ${live} o`, `${head} ${live} o 0`, `${head} !`, `${head} ! ${this.#word()}`, `${head} ! ${live}/${this.#word()}`,
       `${head} ${live} o ${this.#pick(NUMBERS)} ${this.#pick(NUMBERS)}`, `${head} ${live} o 0 ${this.#pick(NUMBERS)}`, `${head} ${live} ${this.#word()} 1 9`,
       `${head} ${this.#word()} o 1 9`, `${head} ../decoy o 5 13`, `${head} 77 e 1 9 78 o 2 10`, `${head} ${this.#words(9)}`,
+      `v`, `v ${this.#word()}`, `v ${this.#word()}=${this.#word()} 0 4 ${this.#word()}`, `v 99999=../decoy 0 99999 1`,
       `p`, `p ${this.#words(3)}`, `h ${this.#words(2)}`, this.#run(), `c ${live}`, `d ${live}`, this.#pick(UNKNOWN), this.#words(4),
     ]);
   }
@@ -174,6 +175,7 @@ export class Lines {
       `x ${fresh} a ${this.#word()}`, `x ${fresh} a`, `x ${fresh} a ../decoy`, `x ${fresh} a ${live}`, `x ${fresh} p @${this.#word()}`, `x ${fresh} p @0`, `x ${fresh} p @9`,
       `s ${live} ${this.#pick(['NOPE', '', '../x', '-9', '0', 'WINCH', '999', 'l'])}`, `w ${live} ${this.#words(3)}`, `w ${live} -1 99999999999`,
       `n ${this.#word()}`, `n 0`, `n 99999999`, `n -5`, `d ${this.#word()}`, `d ${live} 0 ${this.#pick(NUMBERS)} 1`, `d ${live} 0`,
+      `D`, `D ${this.#word()}`, `D ${live} 0`, `D ${live} ${this.#pick(PATHS)} x 1`, `D ${live} 0 99999999 1`,
       this.#pick(UNKNOWN), this.#words(5),
     ].map((body) => body.replaceAll('\0', '').replaceAll('\n', '')));
   }

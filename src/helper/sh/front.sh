@@ -98,7 +98,7 @@ Iemit() {
                 Iput "$If" 99999
                 # The bridge may not know of it: it is all there is, or as large as what comes behind it.
                 set -- $Ih
-                [ "$2" = x ] || printf ':%s S %s %s;' "$IT" "$2/$3/$4" "$2/$3/$4" || exit
+                [ "$2" = x ] || printf ':%s S %s %s;' "$IT" "$2/$3/$4" "$2/$3/$4"
               fi
               Io=$((Io+1))
               ;;
@@ -363,15 +363,14 @@ while IFS= read -r Il; do
     Inote "$@"
   elif [ "$Iq" = $((Ilast+1)) ]; then
     Iok=0
-    Iv=
     if [ "$1" = D ]; then
       # As d, of that many pieces.
+      Inum "$4" && [ "$4" -le 999 ] || set -- D
       Ix=0
       while [ $Ix -lt "$4" ]; do
         cat "$ID/v.$Iq=$Ix" || break
         Ix=$((Ix+1))
       done >"$ID/u"
-      Iv=$Ix
       shift
       set -- d "$@"
     fi
@@ -387,10 +386,12 @@ while IFS= read -r Il; do
         printf '%s\n' "$Ilast" >"$ID/q"
         printf '%s\n' "$Ilast" >"$ID/qq"
         printf 'a %s\n' "$Ilast" >&5
-        while [ "${Iv:-0}" -gt 0 ]; do
-          Iv=$((Iv-1))
-          rm -f "$ID/v.$Iq=$Iv"
-        done
+        # Its pieces, which are there also where the whole came first.
+        if [ -e "$ID/v.$Iq=0" ]; then
+          set +f
+          rm -f "$ID"/v.*
+          set -f
+        fi
         ;;
       2) printf 'w m %s\n' "$Ilast" >&5 ;;
       *) printf 'w F %s\n' "$Iq" >&5 ;;
