@@ -18,19 +18,12 @@ import { plan, type RunMode } from './requests.js';
 import { askFront } from './resume.js';
 import { RecordScanner } from './scanner.js';
 import { SftpServer } from './sftp-server.js';
-import { Standstill } from './standstill.js';
 import { start } from './start.js';
 import { Uplink } from './uplink.js';
+import { Vigil } from './vigil.js';
 import type { SegmentStream, ShRecord } from './wire.js';
 import { FrameWriter } from './writer.js';
 
-/** How often holes, silent inputs and keepalives are looked at while channels are open. */
-const TICK_MS = 100;
-/** Silence after which the device is asked whether it is still there, while channels are open. */
-const KEEPALIVE_MS = 20_000;
-/** First and longest wait before the device is asked how much standard input it has taken. */
-const POLL_MIN_MS = 2_000;
-const POLL_MAX_MS = 60_000;
 /** How long the front of before has to answer, and four round trips. */
 const RESUME_MS = 1_500;
 /** How often the end is announced until the device confirms. */
@@ -38,9 +31,6 @@ const BYE_MS = 500;
 /** With more than this on its way no further channel is opened: a client may open and close them without end. */
 const UP_WAITING_CHARS = 8 * 1024 * 1024;
 const ROLES: Readonly<Record<RunMode, Role>> = { p: 'process', t: 'process', s: 'connection', a: 'connection', l: 'listener' };
-
-/** Share of the grace after which an idle device hears from us. */
-const GRACE_SHARE = 3;
 
 export interface ShBackendOptions {
   /** Seconds that commands on the device live on without a bridge. */
@@ -67,14 +57,8 @@ export class ShBackend implements Backend {
   #nextChannel = 1;
   #attached = false;
   #carrier: Carrier | undefined;
-  #ticker: NodeJS.Timeout | undefined;
-  #keepalive: NodeJS.Timeout | undefined;
-  #heardAt = 0;
-  #pingId = 0;
-  #pingSince: number | undefined;
-  #pollMs = POLL_MIN_MS;
+  readonly #vigil: Vigil;
   #turn = 0;
-  readonly #standstill: Standstill;
   #ended: Fault | undefined;
   #gone = false;
   #byeHeard: (() => void) | undefined;
@@ -83,7 +67,6 @@ export class ShBackend implements Backend {
   constructor(options: ShBackendOptions) {
     this.#options = options;
     this.#log = options.log;
-    this.#standstill = new Standstill(options.graceSeconds);
     this.#writer = new FrameWriter(
       () => {
         this.#reports.takeAlong();
@@ -98,7 +81,12 @@ export class ShBackend implements Backend {
         this.#pump();
       },
     });
-    this.#reports = new Reports({ uplink: this.#uplink, channels: () => this.#channels.values(), attached: () => this.#attached });
+    const source = { uplink: this.#uplink, channels: () => this.#channels.values(), attached: () => this.#attached };
+    this.#reports = new Reports(source);
+    const ended = (fault: Fault): void => {
+      this.onEnd(fault);
+    };
+    this.#vigil = new Vigil({ ...source, reports: this.#reports, ended }, options.graceSeconds);
     this.#lines = programLines({
       tag: this.#tag,
       name: `.iotda-${randomBytes(9).toString('hex')}`,
@@ -126,14 +114,12 @@ export class ShBackend implements Backend {
   }
 
   owedMs(): number {
-    if (!this.#attached) return 0;
-    const since = Math.min(...[this.#uplink.owedSince, this.#pingSince, this.#reports.holeSince()].filter((at) => at !== undefined));
-    return Number.isFinite(since) ? Math.max(0, performance.now() - Math.max(since, this.#heardAt)) : 0;
+    return this.#attached ? this.#vigil.owedMs() : 0;
   }
 
   nudge(): void {
     if (!this.#attached) return;
-    this.#ping();
+    this.#vigil.ask();
     this.#uplink.nudge();
   }
 
@@ -178,15 +164,12 @@ export class ShBackend implements Backend {
     };
     this.#carrier = carrier;
     this.#attached = true;
-    this.#pingSince = undefined;
-    this.#heardAt = performance.now();
+    this.#vigil.restart();
     this.#writer.use(carrier);
     this.#uplink.resume(last, carrier.manners?.windowBytes);
-    this.#tickIfNeeded();
+    this.#watch();
     this.#pump();
-    this.#keepalive ??= setInterval(() => {
-      this.#ping();
-    }, (this.#options.graceSeconds * 1000) / GRACE_SHARE).unref();
+    this.#vigil.keepAlive();
   }
 
   detach(cause: Error): void {
@@ -197,7 +180,7 @@ export class ShBackend implements Backend {
     this.#carrier = undefined;
     this.#writer.use(undefined);
     this.#uplink.pause();
-    this.#pingSince = undefined;
+    this.#vigil.restart();
   }
 
   open(request: OpenRequest, events: ChannelEvents): Channel {
@@ -233,7 +216,8 @@ export class ShBackend implements Backend {
   async shutdown(fault: Fault, signal: AbortSignal): Promise<boolean> {
     this.#ended ??= fault;
     for (const channel of [...this.#channels.values()]) channel.fail(fault);
-    this.#stopTimers();
+    this.#vigil.stop();
+    this.#reports.stop();
     // What was asked for and has not begun must not begin now.
     this.#uplink.abandon();
     if (this.#attached && !signal.aborted) {
@@ -269,7 +253,7 @@ export class ShBackend implements Backend {
       {
         submit: (item, done, failed) => {
           this.#uplink.submit(item, done, failed);
-          this.#tickIfNeeded();
+          this.#watch();
         },
         wake: () => {
           this.#pump();
@@ -320,13 +304,13 @@ export class ShBackend implements Backend {
       if (mode === 'a') channel.gone();
       channel.refuse({ code: 'resource', message: 'The device has no room for another channel: its memory or file system is full.' });
     });
-    this.#tickIfNeeded();
+    this.#watch();
     this.#pump();
   }
 
   #take(record: ShRecord): void {
     const now = performance.now();
-    this.#heardAt = now;
+    this.#vigil.heard(now);
     this.#uplink.heard();
     switch (record.type) {
       case 'a':
@@ -351,10 +335,10 @@ export class ShBackend implements Backend {
         return;
       case 'c':
         this.#channels.get(record.channel)?.taken(record.taken);
-        this.#pollMs = POLL_MIN_MS;
+        this.#vigil.taken();
         return;
       case 'p':
-        this.#pingSince = undefined;
+        this.#vigil.answered();
         for (const [number, count] of record.taken) this.#channels.get(number)?.taken(count);
         return;
       case 'o':
@@ -426,54 +410,7 @@ export class ShBackend implements Backend {
     }
   }
 
-  #tickIfNeeded(): void {
-    if (this.#ticker !== undefined || this.#ended !== undefined) return;
-    this.#ticker = setInterval(() => {
-      this.#tick();
-    }, TICK_MS).unref();
-  }
-
-  #tick(): void {
-    if (this.#channels.size === 0 && this.#uplink.idle) {
-      clearInterval(this.#ticker);
-      this.#ticker = undefined;
-      this.#reports.forget();
-      return;
-    }
-    if (!this.#attached) return;
-    const now = performance.now();
-    const standstill = this.#standstill.look(this.#uplink.head, this.#reports.oldestHole(), now);
-    if (standstill !== undefined) {
-      this.onEnd(standstill);
-      return;
-    }
-    this.#reports.askOverdue(now);
-    let stuck = false;
-    for (const channel of this.#channels.values()) {
-      if (!channel.inputStuck) continue;
-      channel.fullSince ??= now;
-      if (now - channel.fullSince >= this.#pollMs) stuck = true;
-    }
-    if (this.#pingSince !== undefined) return;
-    if (stuck) {
-      this.#pollMs = Math.min(POLL_MAX_MS, this.#pollMs * 2);
-      for (const channel of this.#channels.values()) channel.fullSince = undefined;
-      this.#ping();
-    } else if (now - this.#heardAt >= KEEPALIVE_MS) this.#ping();
-  }
-
-  #ping(): void {
-    if (!this.#attached) return;
-    this.#pingId = (this.#pingId + 1) % 1_000_000_000;
-    this.#pingSince ??= performance.now();
-    this.#uplink.note(`p ${this.#pingId}`);
-  }
-
-  #stopTimers(): void {
-    clearInterval(this.#ticker);
-    clearInterval(this.#keepalive);
-    this.#reports.stop();
-    this.#ticker = undefined;
-    this.#keepalive = undefined;
+  #watch(): void {
+    if (this.#ended === undefined) this.#vigil.watch();
   }
 }

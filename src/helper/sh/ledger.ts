@@ -39,20 +39,8 @@ export class Ledger {
     this.#asked.clear();
   }
 
-  /** Since when the oldest hole is there; undefined when there is none. */
-  static holeSince(channels: Iterable<ShChannel>): number | undefined {
-    let since: number | undefined;
-    for (const channel of channels) {
-      for (const name of STREAMS) {
-        const hole = channel.streams[name].holeSince;
-        if (hole !== undefined && (since === undefined || hole < since)) since = hole;
-      }
-    }
-    return since;
-  }
-
-  /** The segment that has been missing for longest, by a name. */
-  static oldestHole(channels: Iterable<ShChannel>): string | undefined {
+  /** The segment that has been missing for longest: since when, and a name for it; undefined when none is. */
+  static oldestHole(channels: Iterable<ShChannel>): { since: number; name: string } | undefined {
     let oldest: { since: number; name: string } | undefined;
     for (const channel of channels) {
       for (const name of STREAMS) {
@@ -60,12 +48,12 @@ export class Ledger {
         if (since !== undefined && (oldest === undefined || since < oldest.since)) oldest = { since, name: `${channel.number}/${name}.${arrived}` };
       }
     }
-    return oldest?.name;
+    return oldest;
   }
 
   /** Notes that ask for what is overdue, if anything is. */
   overdue(channels: Iterable<ShChannel>, now: number, roundTripMs: number): string[] {
-    const since = Ledger.holeSince(channels);
+    const since = Ledger.oldestHole(channels)?.since;
     if (since === undefined || now - since < HOLE_MS) return [];
     const groups = this.#holes(channels, now, roundTripMs);
     return groups.length === 0 ? [] : this.#lines(groups, roundTripMs);

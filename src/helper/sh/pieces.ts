@@ -1,3 +1,6 @@
+/** Such a piece is no longer than an inline line: if it does not pass, nothing does. */
+export const PIECE_BYTES = 512;
+
 /**
  * One block of standard input (or of a blob) that does not get across as a whole, cut into pieces that the device
  * puts aside one by one. They are not lines of their own: each bears the line's number, may be repeated without harm, and
@@ -8,15 +11,13 @@ export class Pieces {
   readonly q: number;
   readonly count: number;
   readonly #bytes: Buffer;
-  readonly #size: number;
   /** Pieces below this one are on the device. */
   #arrived = 0;
 
-  constructor(q: number, bytes: Buffer, size: number) {
+  constructor(q: number, bytes: Buffer) {
     this.q = q;
     this.#bytes = bytes;
-    this.#size = size;
-    this.count = Math.ceil(bytes.length / size);
+    this.count = Math.ceil(bytes.length / PIECE_BYTES);
   }
 
   get complete(): boolean {
@@ -26,8 +27,8 @@ export class Pieces {
   /** The piece to send, one at a time; undefined when the device has them all. */
   get next(): { index: number; bytes: Buffer } | undefined {
     if (this.complete) return undefined;
-    const at = this.#arrived * this.#size;
-    return { index: this.#arrived, bytes: this.#bytes.subarray(at, at + this.#size) };
+    const at = this.#arrived * PIECE_BYTES;
+    return { index: this.#arrived, bytes: this.#bytes.subarray(at, at + PIECE_BYTES) };
   }
 
   /** False for old news. */

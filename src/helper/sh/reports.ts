@@ -91,12 +91,8 @@ export class Reports {
     if (Number.isFinite(this.#at)) this.#tell();
   }
 
-  holeSince(): number | undefined {
-    return Ledger.holeSince(this.#source.channels());
-  }
-
-  /** The segment that has been missing for longest, by a name. */
-  oldestHole(): string | undefined {
+  /** The segment that has been missing for longest, and since when. */
+  oldestHole(): { since: number; name: string } | undefined {
     return Ledger.oldestHole(this.#source.channels());
   }
 

@@ -1,6 +1,6 @@
 import { checksum, type SumTool } from './checksum.js';
-import { Pieces } from './pieces.js';
-import { BLOCK_MAX_BYTES, BLOCK_MIN_BYTES } from './wire.js';
+import { PIECE_BYTES, Pieces } from './pieces.js';
+import { Sizes } from './sizes.js';
 
 /** Most characters sent and not acknowledged; a terminal and an agent take that much without blocking long. */
 export const UP_WINDOW_CHARS = 96 * 1024;
@@ -11,11 +11,6 @@ const RETRY_MIN_MS = 1_000;
 const RETRY_MAX_MS = 20_000;
 /** Sendings of one line that answer a complaint at once; further ones wait for the time-out. */
 const QUICK_TRIES = 8;
-/** Growth of a block after a loss, per block that got through; before the first loss it doubles. */
-const BLOCK_STEP_BYTES = 1024;
-const BLOCK_FIRST_BYTES = 6 * 1024;
-/** Most bytes of a block on a path that has lost some: every piece lost costs a whole block. */
-const BLOCK_LOSSY_BYTES = 16 * 1024;
 /**
  * After so long, and so many sendings, it is no chance any more that a line does not get through to a device that is
  * heard: something in its way does not bear what it comes in. It is sent alone then, in small frames; and if that is in
@@ -26,15 +21,7 @@ const PIECES_MS = 4_500;
 const STUCK_ROUND_TRIPS = 2;
 const STUCK_MARGIN_MS = 3_000;
 const STUCK_TRIES = 3;
-/** Such a piece is no longer than an inline line: if it does not pass, nothing does. */
-const PIECE_BYTES = 512;
 const FILLER = `${' '.repeat(499)}\n`;
-/** The size of frames then, and what must arrive before they, and blocks, are tried twice as large. */
-const FRAME_MIN_CHARS = 1_200;
-const SIZE_GROW_CHARS = 128 * 1024;
-/** Least characters on their way at a time where more of them get lost, and the share of what arrives that is added. */
-const BURST_MIN_CHARS = 2_000;
-const BURST_GROWTH = 1 / 8;
 
 export type UpItem =
   | { kind: 'line'; body: string }
@@ -83,14 +70,8 @@ export class Uplink {
   #windowChars = UP_WINDOW_CHARS;
   #rewoundAt = 0;
   #heardAt = Number.NEGATIVE_INFINITY;
-  #lossy = false;
+  readonly #sizes = new Sizes();
   #srtt = 0;
-  #blockBytes = BLOCK_FIRST_BYTES;
-  /** What the path was seen to bear in one frame, and on its way at a time. */
-  #frameChars = Number.POSITIVE_INFINITY;
-  #burstChars = Number.POSITIVE_INFINITY;
-  #blockMost = BLOCK_MAX_BYTES;
-  #sinceStuck = 0;
   /** The oldest line's block, while that goes in pieces. */
   #pieces: Pieces | undefined;
   /** Characters of the largest block sent whole since the device was last given as many to swallow. */
@@ -110,7 +91,7 @@ export class Uplink {
 
   /** Bytes that the next block of standard input should have: two fit the window. */
   get blockBytes(): number {
-    return Math.min(this.#blockMost, Math.max(BLOCK_MIN_BYTES, Math.min(this.#blockBytes, Math.floor((this.#windowChars * 3) / 8))));
+    return this.#sizes.block(Math.floor((this.#windowChars * 3) / 8));
   }
 
   get idle(): boolean {
@@ -131,7 +112,7 @@ export class Uplink {
 
   /** Most characters of a frame; the carrier has its own bound. */
   get frameChars(): number {
-    return this.#frameChars;
+    return this.#sizes.frameChars;
   }
 
   /** The oldest line that was sent and is not acknowledged: its number, and what it takes on the wire. */
@@ -282,37 +263,17 @@ export class Uplink {
     for (const [index, entry] of done.entries()) {
       if (index < this.#sent) this.#chars -= entry.chars;
       // So it gets there, and not otherwise.
-      if (entry.q === this.#pieces?.q) this.#blockMost = PIECE_BYTES;
-      this.#widen(entry.chars);
-      if (entry.item.kind === 'block' && entry.tries === 1) this.#grow();
+      if (entry.q === this.#pieces?.q) this.#sizes.bearsPieces();
+      this.#sizes.arrived(entry.chars);
+      if (entry.item.kind === 'block' && entry.tries === 1) this.#sizes.blockArrived();
     }
     this.#sent = Math.max(0, this.#sent - gone);
     for (const entry of done) entry.done?.();
     return true;
   }
 
-  #grow(): void {
-    const next = this.#lossy ? this.#blockBytes + BLOCK_STEP_BYTES : this.#blockBytes * 2;
-    this.#blockBytes = Math.min(this.#lossy ? BLOCK_LOSSY_BYTES : BLOCK_MAX_BYTES, next);
-  }
-
-  /** So much got through. */
-  #widen(chars: number): void {
-    this.#burstChars += chars * BURST_GROWTH;
-    this.#sinceStuck += chars;
-    if (this.#sinceStuck < SIZE_GROW_CHARS) return;
-    this.#sinceStuck = 0;
-    this.#frameChars *= 2;
-    this.#blockMost = Math.min(BLOCK_MAX_BYTES, this.#blockMost * 2);
-  }
-
   #shrink(): void {
-    this.#lossy = true;
-    this.#blockBytes = Math.max(BLOCK_MIN_BYTES, Math.floor(Math.min(this.#blockBytes, BLOCK_LOSSY_BYTES) / 2));
-    if (!this.#stuck) return;
-    this.#frameChars = FRAME_MIN_CHARS;
-    this.#burstChars = Math.max(BURST_MIN_CHARS, Math.floor(Math.min(this.#burstChars, this.#windowChars) / 2));
-    this.#sinceStuck = 0;
+    this.#sizes.lost(this.#stuck ? this.#windowChars : undefined);
   }
 
   /** The oldest line does not get through, though the device is heard. */
@@ -331,7 +292,7 @@ export class Uplink {
   get #inPieces(): boolean {
     const item = this.#entries[0]?.item;
     if (item?.kind !== 'block' || item.bytes.length <= PIECE_BYTES) return false;
-    return item.bytes.length > this.#blockMost || this.#vainMs > PIECES_MS;
+    return item.bytes.length > this.#sizes.blockMost || this.#vainMs > PIECES_MS;
   }
 
   #rewind(): void {
@@ -353,13 +314,13 @@ export class Uplink {
     if (!this.#live) return;
     const first = this.#entries[0];
     if (this.#pieces !== undefined && this.#pieces.q !== first?.q) this.#pieces = undefined;
-    if (first?.item.kind === 'block' && this.#inPieces) this.#pieces ??= new Pieces(first.q, first.item.bytes, PIECE_BYTES);
+    if (first?.item.kind === 'block' && this.#inPieces) this.#pieces ??= new Pieces(first.q, first.item.bytes);
     const alone = this.#stuck || this.#pieces !== undefined;
-    const most = Math.min(this.#windowChars, this.#burstChars);
+    const most = Math.min(this.#windowChars, this.#sizes.burstChars);
     for (;;) {
       const entry = this.#entries[this.#sent];
       if (entry === undefined) break;
-      const tooLarge = entry.item.kind === 'block' && entry.item.bytes.length > this.#blockMost;
+      const tooLarge = entry.item.kind === 'block' && entry.item.bytes.length > this.#sizes.blockMost;
       if (this.#sent > 0 && (alone || tooLarge || this.#chars + entry.chars > most || this.#sent >= UP_WINDOW_LINES)) break;
       this.#sent += 1;
       this.#chars += entry.chars;
