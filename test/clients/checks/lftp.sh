@@ -41,10 +41,6 @@ cmp a $R/b
 # prints: ^cut\nclosed\n0
 random 64 >tmp-a
 /usr/bin/lftp -c "set sftp:connect-program \"ssh -a -x -F $CFG\"; set net:limit-rate 0:2000000; open sftp://$U:@dev; put tmp-a -o $R/.part" >/dev/null 2>&1 & p=$!
-until_true test -s $R/.part
-{ kill -9 $p; wait $p; } 2>/dev/null
-echo cut
-until_true sh -c "! find /proc/[0-9]*/fd -lname '$R/.part' 2>/dev/null | grep -q ." && echo closed
-rm $R/.part
+cut_upload $p
 printf x >a
 lf "put a -o $R/after"; echo $?

@@ -51,6 +51,15 @@ times() {
   (cd "$1" && find . ! -type l -printf '%T+ %m %y %P\n' | sed 's/\.[0-9]*//' | LC_ALL=C sort -k4)
 }
 
+# cut_upload PID: ends a client in the middle of its upload of $R/.part, and tells when the device has closed the file.
+cut_upload() {
+  until_true test -s $R/.part
+  { kill -9 $1; wait $1; } 2>/dev/null
+  echo cut
+  until_true sh -c "! find /proc/[0-9]*/fd -lname '$R/.part' 2>/dev/null | grep -q ." && echo closed
+  rm $R/.part
+}
+
 # Forwarding. $L1, $L2 and $SERVER are free ports; what is given to `keep` ends with the check.
 KEPT=()
 keep() { KEPT+=("$1"); }

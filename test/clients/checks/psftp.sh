@@ -70,10 +70,6 @@ pc -ls 127.0.0.1:$R | grep -c up
 random 64 >tmp-a
 echo "put tmp-a $R/.part" >.batch
 /usr/bin/psftp -batch -P $PORT -l $U -pw $SSHPASS -hostkey $FP -b .batch 127.0.0.1 >/dev/null 2>&1 & p=$!
-until_true test -s $R/.part
-{ kill -9 $p; wait $p; } 2>/dev/null
-echo cut
-until_true sh -c "! find /proc/[0-9]*/fd -lname '$R/.part' 2>/dev/null | grep -q ." && echo closed
-rm $R/.part
+cut_upload $p
 printf x >a
 ps <<<"put a $R/after" >/dev/null; echo $?

@@ -271,12 +271,8 @@ find got copy | LC_ALL=C sort
 random 64 >tmp-a
 echo "put tmp-a $R/.part" >.batch
 /usr/bin/sftp -F $CFG -q -l 40000 -b .batch dev >/dev/null 2>&1 & p=$!
-until_true test -s $R/.part
-kill $p
-wait $p 2>/dev/null
-echo cut
-until_true sh -c "! find /proc/[0-9]*/fd -lname '$R/.part' 2>/dev/null | grep -q ." && echo closed
-rm $R/.part tmp-a
+cut_upload $p
+rm tmp-a
 printf x >a
 echo "put a $R/after" | batch >/dev/null; echo $?
 

@@ -73,13 +73,9 @@ trap 'fusermount3 -u m || fusermount3 -uz m; rmdir m' EXIT
 /usr/bin/sshfs -f -F $CFG dev:$R m 2>/dev/null & p=$!
 until_true mountpoint -q m
 random 64 >tmp-a
-cat tmp-a >m/.part 2>/dev/null & c=$!
-until_true test -s $R/.part
-{ kill -9 $p; wait $p $c; } 2>/dev/null
-echo cut
-until_true sh -c "! find /proc/[0-9]*/fd -lname '$R/.part' 2>/dev/null | grep -q ." && echo closed
+cat tmp-a >m/.part 2>/dev/null &
+cut_upload $p
 fusermount3 -uz m
-rm $R/.part
 mounted
 echo after >m/a
 cat m/a
