@@ -1,5 +1,5 @@
 /** The operator's options for what clients may do, each beside sshd with the same setting, by the real clients. */
-import { mkdtemp, writeFile } from 'node:fs/promises';
+import { writeFile } from 'node:fs/promises';
 import { createServer } from 'node:net';
 import { join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
@@ -116,7 +116,7 @@ test('a forced command that runs what it was asked for serves real sftp and scp 
   const own = new Scope();
   scope.add(() => own.end());
   const stack = await startStack(own, { bridgeArgs: ['--force-command', 'exec $SSH_ORIGINAL_COMMAND'] });
-  const dir = await mkdtemp(join(await own.tempDir('sftp'), 'x'));
+  const dir = await own.tempDir('sftp');
   await writeFile(join(dir, 'batch'), 'put batch there\nget there back\n');
   const options = sshOptions(stack);
   const env = { ...process.env, SSHPASS: stack.password };

@@ -1,10 +1,12 @@
 /** The bridge against a real sshd behind each kind of agent, and behind each login shell. */
 import { createHash, randomBytes } from 'node:crypto';
 import { afterEach, describe, expect, test } from 'vitest';
+import { RUN_MS } from '../support/program.js';
 import { Scope } from '../support/scope.js';
-import { ssh } from '../support/ssh.js';
+import { ssh, startSsh } from '../support/ssh.js';
 import { startStack, type Stack, type StackOptions } from '../support/stack.js';
 import { shellPath } from '../support/user.js';
+import { waitFor } from '../support/wait.js';
 
 const scope = new Scope();
 afterEach(() => scope.end());
@@ -56,9 +58,11 @@ describe.each(['bash', 'dash', 'zsh', 'fish', 'tcsh', 'mksh', 'ash'] as const)('
 
 test('a user who kills every python3 keeps the connection', async () => {
   const stack = await startStack(scope, { tier: 'python' });
-  const other = ssh(stack, ['echo begun; sleep 3; echo still here']);
+  const other = startSsh(stack, ['echo begun; read x; echo still $x'], { input: 'open', timeoutMs: RUN_MS });
+  scope.add(() => other.stop());
+  await waitFor('the other client to run', () => other.stdout.includes('begun'));
   // 1: there was none.
-  const killed = await ssh(stack, ['sleep 1; pkill -x python3']);
-  expect(killed.status).toBe(1);
-  expect((await other).stdout.toString()).toBe('begun\nstill here\n');
+  expect((await ssh(stack, ['pkill -x python3'])).status).toBe(1);
+  other.child.stdin?.end('here\n');
+  expect((await other.done).stdout.toString()).toBe('begun\nstill here\n');
 });
