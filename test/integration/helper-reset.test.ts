@@ -1,6 +1,7 @@
 import { deflateSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
 import { guardProgram, helperText } from '../../src/helper/python/program.js';
+import { source } from '../../src/helper/sh/program.js';
 import { run } from '../support/program.js';
 import { Scope } from '../support/scope.js';
 import { startSsh, ssh, type Target } from '../support/ssh.js';
@@ -84,6 +85,48 @@ describe('the end of a login whose agent hangs', () => {
     programs.push(await login('(sleep 60)& sleep 60'));
     expect(await found()).toBe('2\n');
     for (const program of programs) await program.stop();
+  });
+
+  it.each(['dash', 'bash', 'mksh', 'busybox ash'])('ends on the sh tier what python would end (%s)', async (shell) => {
+    const account = await throwawayUser(scope);
+    const sshd = await startSshd(scope, { users: [account.name] });
+    const target: Target = { ...sshd, user: account.name, password: account.password };
+    const look = /^ *Ihung\(\) \{\n.*?^    \}\n/ms.exec(source('runner'))?.[0];
+    const seconds = async (): Promise<number> => Math.floor(Number((await run('cat', ['/proc/uptime'])).stdout.toString().split('.')[0]));
+    /** What it would end of the logins that began at `since` or later, by how. */
+    const input = (since: number): string =>
+      `kill() { echo "kill $2 $(cat /proc/$2/cmdline)."; }\nIreset() { echo "reset $#"; cat /proc/$1/cmdline; }\nIj=${since}\n${look ?? ''}\nIhung`;
+    const ended = async (since: number): Promise<string> => {
+      const { stdout } = await ssh(target, [`exec ${shell} -s 2>/dev/null`], { input: input(since) });
+      return stdout.toString().replaceAll('\0', '').replaceAll(account.name, 'USER').replace(/pts.\d+/, 'PTS');
+    };
+    const login = async (command: string): Promise<ReturnType<typeof startSsh>> => {
+      const program = startSsh(target, [`sh -c 'stty raw -echo 2>/dev/null;w=b1;echo 1;${command};:'; :`], { options: ['-tt'], input: 'open' });
+      await waitFor('the login', () => program.stdout.includes('1'));
+      return program;
+    };
+    const programs = [startSsh(target, [], { options: ['-N'] })];
+    const named = async (words: string): Promise<boolean> => (await run('pgrep', ['-u', account.name, '-f', words])).status === 0;
+    await waitFor('the first login', async () => await named(`^sshd: ${account.name} *$`));
+    // One is at least a second older than the rest; all have to be older than five.
+    const start = await seconds();
+    await waitFor('the next second', async () => (await seconds()) > start);
+    programs.push(startSsh(target, ['sftp'], { options: ['-s'], input: 'open' }));
+    await waitFor('the SFTP server', async () => await named(`^sshd: ${account.name}@internal-sftp`));
+    programs.push(await login('(setsid sh -c "sleep 60;:")'));
+    programs.push(await login('read x'));
+    const last = await seconds();
+    await waitFor('the age', async () => (await seconds()) > last + 6, 20_000);
+    expect(await ended(start + 1)).toBe('reset 6\nsshd: USER@PTS');
+    const [first, ...rest] = (await ended(0)).split('\n').sort();
+    expect(first).toMatch(/^kill \d+ sshd: USER *\.$/);
+    expect(rest).toEqual(['reset 6', 'sshd: USER@PTS']);
+    expect(await ended(last + 1)).toBe('');
+    for (const program of programs) await program.stop();
+    // Not the server itself, which has no child now and is root's, as we are.
+    await waitFor('the end of the logins', async () => (await run('pgrep', ['-P', String(sshd.program.pid)])).status === 1);
+    const [word = '', ...args] = shell.split(' ');
+    expect((await run(word, [...args, '-s'], { input: input(0) })).stdout.toString()).not.toContain(`kill ${sshd.program.pid} `);
   });
 
   it('touches no process but an SSH server of the same user', async () => {

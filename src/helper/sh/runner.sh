@@ -188,11 +188,14 @@ case $1 in
     [ $Iz -lt 1 ] && Iz=1
     [ $Iz -gt 5 ] && Iz=5
     Iu=0
-    # Ends the SSH server's process $1 so that its connection is reset: the mere end would not free an
+    Io=15
+    # Ends the SSH server's process $1, with SSH_CONNECTION $2 to $5, so that its connection is reset: the mere end would not free an
     # agent that waits for no event but errors. The kernel resets the connection of a process that dies
     # with bytes unread; an agent that has read enough of the terminal ($6) sends some, so print until
     # they come while the server stands still. NULs cost its uplink next to nothing.
     Ireset() {
+      # Without its four words there are no ports.
+      [ $# = 6 ] || { kill -KILL "$1"; return; }
       I2=$(printf '%04X.%04X' "$5" "$3")
       Im=0
       while kill -STOP "$1" && [ $Im -lt 40 ]; do
@@ -209,11 +212,46 @@ case $1 in
       done
       kill -KILL "$1"
     }
+    # Ends the logins, begun since the bridge was heard last, of which nothing has become but the bridge's
+    # boot sh, or not even that: the stock agent may hang in a login before there is a front.
+    Ihung() {
+      read -r Ia Ix </proc/uptime
+      Ip=$(cat /proc/[0-9]*/stat)
+      Ib=" $(grep -l 'raw -ech[o] 2>/dev/null;w=b' /proc/[0-9]*/cmdline | tr '\n' ' ')"
+      for Id in /proc/[0-9]*; do
+        [ -O $Id ] && read -r Ix <$Id/stat || continue
+        set -- $Ix
+        # Field 22: when it began, in hundredths of a second. Whoever has a child is at work.
+        Il=$((${22:-0}/100))
+        [ $Il -ge $Ij ] && [ $Il -lt $((${Ia%.*}-5)) ] || continue
+        case $Ip in *") "?" $1 "*) continue ;; esac
+        read -r Ix Il Ix Iw Ix </proc/$4/stat
+        case $Ib$2$Il in
+          *" $Id/cmdline "*)
+            # The boot sh, the login shell above it, and the SSH server's process above that.
+            [ -O /proc/$Iw ] && read -r Ix Il Ix </proc/$Iw/stat && case $Il in
+              '(sshd'* | '(dropbear'*) Ireset $Iw $(tr '\0' '\n' </proc/$4/environ | sed -n s/^SSH_CONNECTION=//p) $Id/fd/1 ;;
+            esac
+            ;;
+          # The server itself has a parent of another name; one that serves a session says whose: user@...
+          *'(sshd'*'(sshd'* | *'(dropbear'*'(dropbear'*) case $(cat $Id/cmdline) in *@*) ;; *) kill -KILL $1 ;; esac ;;
+        esac
+      done
+    }
+    # Seconds since the system began: the bridge was heard last then, or later.
+    Iheard() {
+      Ij=0
+      read -r Ij Ix </proc/uptime
+      Ij=$((${Ij%.*}-Iz))
+    }
+    Iheard
     while sleep $Iz; do
       [ -d "$ID" ] || exit
       if [ -s "$ID/hb" ]; then
         : >"$ID/hb"
         Iu=0
+        Io=15
+        Iheard
         continue
       fi
       Iu=$((Iu+Iz))
@@ -223,6 +261,7 @@ case $1 in
       Ik=$((IG/3+25))
       for Ix in "$ID"/[0-9]*; do [ -d "$Ix" ] && Ik=15; done
       if [ $Iu -ge $Ik ]; then
+        [ $Ik = 15 ] && [ $Iu -ge $Io ] && Io=$((Iu*3/2)) && Ihung
         Ik=
         read -r Ik Iw <"$ID/ls"
         : >"$ID/ls"
@@ -230,9 +269,7 @@ case $1 in
         # Without a front the login has gone, and its number may be another's.
         [ -n "$Ik" ] && [ -s "$ID/fp" ] && read -r Iv <"$ID/fp" && read -r Ix Il Ix <"/proc/$Ik/stat" && case $Il in
           '(sshd'* | '(dropbear'*)
-            # The words of SSH_CONNECTION, if there are all four.
-            set -- $Ik $Iw
-            if [ $# = 5 ]; then Ireset "$@" "/proc/$Iv/fd/1"; else kill -KILL "$Ik"; fi
+            Ireset $Ik $Iw "/proc/$Iv/fd/1"
             ;;
         esac
       fi 2>/dev/null
