@@ -58,6 +58,8 @@ export class Watchdog {
   #patience = 1;
   #haste = 1;
   #stalled = false;
+  /** The backend watched last, and how far it had come when it was looked at. */
+  #watched: Backend | undefined;
   #progress: number | undefined;
   #dueAt = 0;
   #excused = false;
@@ -70,6 +72,9 @@ export class Watchdog {
 
   watch(backend: Backend, carrier: Carrier): void {
     this.stop();
+    // The login may tell of something that had arrived before, and then silence.
+    if (backend === this.#watched) this.#credit();
+    this.#watched = backend;
     this.#probedAt = performance.now();
     this.#owed = 0;
     this.#nudged = false;
@@ -77,9 +82,20 @@ export class Watchdog {
     this.#next(backend, carrier, TICK_BUSY_MS);
   }
 
+  /** Called before the backend is detached. */
   stop(): void {
+    if (this.#timer !== undefined && this.#credit()) this.#patience = 1;
     clearTimeout(this.#timer);
     this.#timer = undefined;
+  }
+
+  /** Sessions may end between two looks: what arrived has arrived. True if anything had. */
+  #credit(): boolean {
+    const backend = this.#watched;
+    if (backend === undefined || backend.progress === this.#progress) return false;
+    this.#progress = backend.progress;
+    if (backend.struggling !== true) this.#options.kept();
+    return true;
   }
 
   #tick(backend: Backend, carrier: Carrier): void {

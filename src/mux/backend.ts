@@ -39,7 +39,7 @@ export interface Backend extends Device {
   /** Smoothed round trip of the link in ms, 0 when unknown. */
   readonly rttMs: number;
   /**
-   * Grows with every byte that arrived, either way; undefined where it is not counted. A session that
+   * Grows with what arrived, either way; undefined where it is not counted. A session that
    * is repaired again and again without getting anywhere is known by it.
    */
   readonly progress?: number;

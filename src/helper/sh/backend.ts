@@ -108,6 +108,10 @@ export class ShBackend implements Backend {
     return this.#uplink.srtt;
   }
 
+  get progress(): number {
+    return this.#uplink.arrived + this.#reports.arrived;
+  }
+
   /** The helper's directory on the device, once it runs. */
   get directory(): string | undefined {
     return this.#facts?.dir;

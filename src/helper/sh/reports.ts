@@ -25,6 +25,8 @@ export class Reports {
   #timer: NodeJS.Timeout | undefined;
   #at = Number.POSITIVE_INFINITY;
   #segmentBytes = this.#account.segmentBytes;
+  /** Segments that arrived. */
+  arrived = 0;
 
   constructor(source: ReportSource) {
     this.#source = source;
@@ -55,6 +57,7 @@ export class Reports {
       this.#soon(REPORT_DELAY_MS);
       return;
     }
+    this.arrived += 1;
     this.#account.arrived(chars);
     // Half of what the device may have of a stream, however small the pieces: soon it would wait for us.
     const waiting = this.#account.untold > this.#account.window / 3 || stream.arrived % (STREAM_SEGMENTS / 2) === 0;

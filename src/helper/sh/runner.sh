@@ -217,7 +217,7 @@ case $1 in
     Ihung() {
       read -r Ia Ix </proc/uptime
       Ip=$(cat /proc/[0-9]*/stat)
-      Ib=" $(grep -l 'raw -ech[o] 2>/dev/null;w=b' /proc/[0-9]*/cmdline | tr '\n' ' ')"
+      Ib=" $(grep -l 'raw -ech[o] 2>/dev/null;.=b' /proc/[0-9]*/cmdline | tr '\n' ' ')"
       for Id in /proc/[0-9]*; do
         [ -O $Id ] && read -r Ix <$Id/stat || continue
         set -- $Ix

@@ -78,6 +78,8 @@ export class Uplink {
   #swallows = 0;
   /** Lines sent again, for the log. */
   resent = 0;
+  /** Grows with whatever the device tells to have that it had not told before. */
+  arrived = 0;
 
   constructor(tag: string, transport: UpTransport, now: () => number = () => performance.now()) {
     this.#tag = tag;
@@ -221,6 +223,7 @@ export class Uplink {
     this.#retryMs = this.#floor();
     this.#progressAt = this.#now();
     first.sentAt = this.#progressAt;
+    this.arrived += 1;
     this.#transport.write(this.#encode(first));
     this.#arm();
   }
@@ -260,6 +263,7 @@ export class Uplink {
     if (gone === 0) return false;
     this.#doneAt = this.#now();
     const done = this.#entries.splice(0, gone);
+    this.arrived += gone;
     for (const [index, entry] of done.entries()) {
       if (index < this.#sent) this.#chars -= entry.chars;
       // So it gets there, and not otherwise.

@@ -146,6 +146,36 @@ describe('the watchdog', () => {
     expect(all.kept).toBe(before + 1);
   });
 
+  it('counts what came just before a session died, and what the next login tells of', async () => {
+    const all = scene();
+    const stalled = async (): Promise<void> => {
+      all.stalls = [];
+      await owing(all, 60_000);
+      all.backend.owed = 1;
+      all.dog.stop();
+    };
+    await stalled();
+    all.dog.watch(all.backend, all.carrier);
+    const before = all.kept;
+    // Died at once, but not before a promise was kept: the next is given no more time for that.
+    all.backend.progress += 1;
+    all.dog.stop();
+    expect(all.kept).toBe(before + 1);
+    all.dog.watch(all.backend, all.carrier);
+    expect(all.kept).toBe(before + 1);
+    await stalled();
+    expect(all.stalls[0]).toBeLessThan(2_200);
+    // Told of by the login only: the time that it took was too short.
+    all.backend.progress += 1;
+    all.dog.watch(all.backend, all.carrier);
+    expect(all.kept).toBe(before + 2);
+    await stalled();
+    expect(all.stalls[0]).toBeGreaterThan(3_000);
+    // Another device's session has another account.
+    all.dog.watch(new FakeBackend(), all.carrier);
+    expect(all.kept).toBe(before + 2);
+  });
+
   it('reads what has come first when the process itself stood still, but once only', async () => {
     const all = scene();
     await vi.advanceTimersByTimeAsync(100);

@@ -61,6 +61,21 @@ describe('the lines up', () => {
     expect(wire.numbers()).toEqual([3]);
   });
 
+  it('count what the device has for the first time, whoever tells of it', () => {
+    wire.uplink.resume(0);
+    for (const body of ['one', 'two', 'three']) wire.line(body);
+    expect(wire.uplink.arrived).toBe(0);
+    wire.uplink.acknowledged(1);
+    wire.uplink.acknowledged(1);
+    expect(wire.uplink.arrived).toBe(1);
+    wire.uplink.pause();
+    wire.uplink.resume(1);
+    expect(wire.uplink.arrived).toBe(1);
+    wire.uplink.pause();
+    wire.uplink.resume(3);
+    expect(wire.uplink.arrived).toBe(3);
+  });
+
   it('are sent again from the gap when the device is out of step, once for all its complaints', () => {
     wire.uplink.resume(0);
     for (const body of ['one', 'two', 'three', 'four']) wire.line(body);
