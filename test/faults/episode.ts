@@ -30,12 +30,15 @@ const TYPE_ON_MS = 2_500;
 
 /** On top of the kind's bound: the clients' own time on a busy machine. The sh tier starts processes for each piece. */
 const WORK_MS = { python: 45_000, sh: 150_000 };
+/** Where the agent's own faults are fifteen times as frequent, most of the time goes by with their repair. */
+const FAULTY_WORK = 3;
 
 export async function runEpisode(lab: Lab, name: string, kind: Kind, number: number, seed: string, failed: (episode: Episode) => Promise<void>): Promise<Episode> {
   const chance = new Chance(seed, name, number);
   const works = chance.shuffled(Object.keys(WORKS) as WorkName[]).slice(0, 2);
   const episode: Episode = { kind: name, number, works, wrong: undefined, hung: false, unstruck: false, clients: 0, cut: 0, recoveryMs: 0, said: [] };
-  const deadlineMs = kind.boundSeconds * 1000 + WORK_MS[lab.options.tier ?? 'python'];
+  const workMs = WORK_MS[lab.options.tier ?? 'python'] * (kind.lab === 'c-agent' ? FAULTY_WORK : 1);
+  const deadlineMs = kind.boundSeconds * 1000 + workMs;
   const programs: Program[] = [];
   let begun: () => void = () => undefined;
   const working = new Promise<void>((resolve) => (begun = resolve));
