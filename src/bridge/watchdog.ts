@@ -131,7 +131,7 @@ export class Watchdog {
       this.#nudged = false;
     }
     if (carrier.manners?.polled === true && (backend.channels > 0 || owed > 0)) this.#poll(carrier, now);
-    const probeEvery = backend.channels > 0 ? PROBE_EVERY_MS : this.#options.graceMs / 3;
+    const probeEvery = Math.min(backend.channels > 0 ? PROBE_EVERY_MS : Infinity, this.#options.graceMs / 3);
     if (now - this.#probedAt >= probeEvery) {
       this.#probedAt = now;
       if (owed === 0) backend.nudge();

@@ -20,7 +20,7 @@ interface Scene {
   kept: number;
 }
 
-function scene(manners?: Manners): Scene {
+function scene(manners?: Manners, graceMs = 600_000): Scene {
   const typed: string[] = [];
   const carrier: Carrier = {
     maxWrite: 4000, buffered: 0, write: (text) => typed.push(text), onText: () => undefined, onLost: () => undefined,
@@ -32,7 +32,7 @@ function scene(manners?: Manners): Scene {
     nudge: () => (all.nudges += 1),
     stalled: (owedMs) => all.stalls.push(owedMs),
     kept: () => (all.kept += 1),
-    graceMs: 600_000,
+    graceMs,
   });
   all.dog.watch(backend, carrier);
   return all;
@@ -62,6 +62,13 @@ describe('the watchdog', () => {
     await vi.advanceTimersByTimeAsync(600_000);
     expect(all.backend.nudges).toBeGreaterThanOrEqual(2);
     expect(all.backend.nudges).toBeLessThanOrEqual(3);
+  });
+
+  it('asks a quiet device three times per grace, however short that is, also with channels open', async () => {
+    const all = scene(undefined, 10_000);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(all.backend.nudges).toBeGreaterThanOrEqual(15);
+    expect(all.backend.nudges).toBeLessThanOrEqual(18);
   });
 
   it('nudges once, then gives the session up', async () => {
