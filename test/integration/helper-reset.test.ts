@@ -74,16 +74,16 @@ describe('the end of a login whose agent hangs', () => {
       await waitFor('the login', () => program.stdout.includes('1'));
       return program;
     };
-    const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nLOGIN_TIME = 0\nimport time\ntime.sleep(1)\nprint(len(set(booting())))\n`;
+    const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nLOGIN_TIME = 0\nimport time\ntime.sleep(1)\nprint(len(set(booting(60))), len(set(booting(.5))))\n`;
     const found = async (): Promise<string> => (await ssh(target, ['python3', '-'], { input: code })).stdout.toString();
     const programs = [await login('python3 -c "import time,socket;s=socket.socket();time.sleep(60);#a2b_base64"')];
     // The sh tier's front, behind the subshell that loaded it, and what a look-out for output leaves beside stage 1.
     programs.push(await login('(setsid sh -c "sleep 60;:")'));
-    expect(await found()).toBe('0\n');
+    expect(await found()).toBe('0 0\n');
     programs.push(await login('python3 -c "import time;time.sleep(60);#a2b_base64"'));
-    expect(await found()).toBe('1\n');
+    expect(await found()).toBe('1 0\n');
     programs.push(await login('(sleep 60)& sleep 60'));
-    expect(await found()).toBe('2\n');
+    expect(await found()).toBe('2 0\n');
     for (const program of programs) await program.stop();
   });
 

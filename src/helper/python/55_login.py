@@ -38,9 +38,9 @@ def fronts():
             pass
 
 
-def booting():
-    """Session leaders of logins of which nothing has become but the bridge's boot sh and perhaps stage 1. (The
-    front of the sh tier has no socket, but a name of its own.)"""
+def booting(seconds):
+    """Session leaders of logins that began within so many seconds, and of which nothing has become but the bridge's
+    boot sh and perhaps stage 1. (The front of the sh tier has no socket, but a name of its own.)"""
     boots, busy, now = {}, set(fronts()), uptime()
     for name in os.listdir('/proc'):
         try:
@@ -53,7 +53,7 @@ def booting():
             pass
     served = set(boots[pid][0] for pid in busy if pid in boots)
     for leader, age in set(boots.values()):
-        if age > LOGIN_TIME and leader not in served and server_of(leader):
+        if LOGIN_TIME < age < seconds and leader not in served and server_of(leader):
             yield leader
 
 
@@ -125,9 +125,11 @@ class Login(object):
         if self.since is not None:
             self.since, self.boot_time = now, 2 * self.boot_time
             if channels:
-                self.finish(booting())
+                # The agent may have begun the login before it let go of the one before.
+                seconds = now - self.lost + LOGIN_TIME
+                self.finish(booting(seconds))
                 try:
-                    for pid in unborn(now - self.lost):
+                    for pid in unborn(seconds):
                         os.kill(pid, signal.SIGKILL)
                 except (OSError, ValueError, IndexError):
                     pass
