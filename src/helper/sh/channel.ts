@@ -116,7 +116,8 @@ export class ShChannel implements Channel {
     if (bytes.length > 0) this.#input.push(bytes);
     this.#inputBytes += bytes.length;
     this.#host.wake();
-    this.#blocked = this.#inputBytes >= INPUT_QUEUE_BYTES;
+    // Who was told to wait waits until drain(), whatever else it writes: only that takes this back.
+    if (this.#inputBytes >= INPUT_QUEUE_BYTES) this.#blocked = true;
     return !this.#blocked;
   }
 

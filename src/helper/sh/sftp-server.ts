@@ -63,7 +63,7 @@ export class SftpServer implements Channel {
       this.#end(undefined);
       return true;
     }
-    this.#blocked = this.#pending >= PENDING_LIMIT;
+    if (this.#pending >= PENDING_LIMIT) this.#blocked = true;
     return !this.#blocked;
   }
 

@@ -196,7 +196,7 @@ export class Uplink {
 
   /** The device is out of step: it has done `last` and wants the one after it. */
   outOfStep(last: number): void {
-    this.#drop(last);
+    this.acknowledged(last);
     const first = this.#entries[0];
     if (first === undefined || first.q !== last + 1 || this.#sent === 0) return;
     // Several lines behind a gap are refused one by one; one rewind answers them all.
@@ -207,7 +207,7 @@ export class Uplink {
 
   /** The line after `last` came damaged, or could not be stored for want of room. */
   damaged(last: number): void {
-    this.#drop(last);
+    this.acknowledged(last);
     const first = this.#entries[0];
     if (first === undefined || first.q !== last + 1 || this.#sent === 0) return;
     this.#shrink();
