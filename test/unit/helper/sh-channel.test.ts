@@ -51,7 +51,7 @@ describe('standard input of the sh tier', () => {
   it('leaves nobody waiting for a drain that does not come', () => {
     const step = fc.oneof(
       fc.record({ write: fc.integer({ min: 1, max: INPUT_QUEUE_BYTES / 2 }) }),
-      fc.record({ take: fc.integer({ min: 1, max: 24 * 1024 }) }),
+      fc.record({ take: fc.integer({ min: 1, max: 40 * 1024 }) }),
     );
     fc.assert(
       fc.property(fc.array(step, { maxLength: 4 * INPUT_SLOTS }), (steps) => {
