@@ -54,4 +54,21 @@ describe('when the device kills', () => {
     expect(ended.status).toBe(255);
     expect(ended.stderr).toContain(LOST);
   });
+
+  test('the janitor, another takes its place, and one only', async () => {
+    const program = startSsh(stack, ['echo up; exec cat'], { input: 'open' });
+    scope.add(() => program.stop());
+    await waitFor('the command to run', () => program.stdout.includes('up'));
+    const janitors = async (): Promise<string[]> => (await onDevice('pgrep -u "$(id -u)" -f "[r] jan$"')).split('\n').filter((line) => line !== '');
+    const [killed = ''] = await janitors();
+    await onDevice(`kill -KILL ${killed}; d=$(echo /dev/shm/.iotda-*); setsid sh "$d/r" jan </dev/null >/dev/null 2>&1 & sleep 0.5; echo ${killed} >/dev/shm/.iotda-*/jp`);
+    // The one started just now is told by its number that it is not the one; the front starts the right one.
+    await waitFor('the next janitor', async () => {
+      const [only, ...more] = await janitors();
+      return more.length === 0 && only !== undefined && only !== killed && (await onDevice('cat /dev/shm/.iotda-*/jp')) === `${only}\n`;
+    }, 30_000);
+    program.child.stdin?.end('on');
+    expect((await program.done).status).toBe(0);
+    expect(program.stdout).toBe('up\non');
+  });
 });

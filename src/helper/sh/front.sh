@@ -47,6 +47,13 @@ rm -f "$ID/ev"
 mkfifo "$ID/ev" || exit 1
 exec 5<>"$ID/ev"
 
+# The janitor may have been killed (no memory): without it nobody ends what is here, nor an agent's hang.
+Ijan() {
+  [ -s "$ID/jp" ] && read -r Iu <"$ID/jp" && ! kill -0 "$Iu" || return
+  printf '' >"$ID/jp"
+  setsid setsid sh "$ID/r" jan </dev/null >/dev/null 2>&1 5>&-
+}
+Ijan 2>/dev/null
 # One record onto the terminal. Small ones without a process; large ones by one write of dd, because
 # a shell's own printf may be cut into several.
 Iput() {
@@ -285,6 +292,7 @@ Inote() {
       fi
       ;;
     p)
+      Ijan
       Ix="p $2 $Ilast"
       set +f
       for Iu in "$ID"/[0-9]*/ic; do

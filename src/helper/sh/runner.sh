@@ -247,6 +247,9 @@ case $1 in
     Iheard
     while sleep $Iz; do
       [ -d "$ID" ] || exit
+      # Another has been started in its place, and would hear nothing of what this one takes.
+      Ix=
+      read -r Ix <"$ID/jp" && [ "$Ix" != $$ ] && exit
       if [ -s "$ID/hb" ]; then
         : >"$ID/hb"
         Iu=0

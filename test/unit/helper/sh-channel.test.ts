@@ -63,6 +63,7 @@ describe('standard input of the sh tier', () => {
         while (all.take(24 * 1024));
         expect(all.waiting).toBe(false);
       }),
+      { numRuns: 1000 },
     );
   });
 });
