@@ -1,7 +1,7 @@
 import { defineConfig } from 'vitest/config';
 
 /**
- * Two projects, one after the other: `unit` needs nothing but Node; `integration` drives the built
+ * Two projects, one after the other: `unit` needs Node, a sh, python3 and ssh-keygen; `integration` drives the built
  * program with real clients and servers on loopback (test/run.mjs installs them).
  */
 export default defineConfig({

@@ -217,7 +217,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     lab: 'c-agent',
   },
   'sshd-down': {
-    ...agentFault('the device’s sshd is down for 1 to 12 s, sessions included', 'kill-session', 45, 'a refusal that comes at once is tried again, as long as the grace lasts'),
+    ...agentFault('the device’s sshd is down for 1 to 12 s, sessions included', 'kill-session', 45, 'a refusal that comes at once is tried again, 20 times, at most 5 s apart'),
     inject: async (lab, chance) => {
       await lab.stopSshd();
       await sleep(chance.between(1000, 12_000));
@@ -264,7 +264,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     },
   },
   'wild-agent': {
-    ...agentFault('the stock C agent, its faults fifteen times as frequent', 'stall', 60, 'several relogins in a row'),
+    ...agentFault('the stock C agent, its silent deaths and stalls some fifteen times as frequent, with crashes and lost output besides', 'stall', 60, 'several relogins in a row'),
     lab: 'c-agent',
     inject: async () => {},
   },
