@@ -91,7 +91,7 @@ describe('the end of a login whose agent hangs', () => {
     const account = await throwawayUser(scope);
     const sshd = await startSshd(scope, { users: [account.name] });
     const target: Target = { ...sshd, user: account.name, password: account.password };
-    const look = /^ *Ihung\(\) \{\n.*?^    \}\n/ms.exec(source('runner'))?.[0];
+    const look = /^Ihung\(\) \{\n.*?^\}\n/ms.exec(source('janitor'))?.[0];
     const seconds = async (): Promise<number> => Math.floor(Number((await run('cat', ['/proc/uptime'])).stdout.toString().split('.')[0]));
     /** What it would end of the logins that began at `since` or later, by how. */
     const input = (since: number): string =>

@@ -25,9 +25,13 @@ export function compact(text: string): string {
 
 let parts: { start: string; front: string; runner: string } | undefined;
 
-/** The lines of the whole device program, start.sh with the other two inside. */
+/** The lines of the whole device program, start.sh with the others inside. */
 export function programLines(parameters: ProgramParameters): string[] {
-  parts ??= { start: compact(source('start')), front: compact(source('front')), runner: compact(source('runner')) };
+  parts ??= {
+    start: compact(source('start')),
+    front: compact(source('front')),
+    runner: compact(source('runner')).replace('@JANITOR@', () => compact(source('janitor'))),
+  };
   const { front, runner } = parts;
   const body = parts.start.replace('@FRONT@', () => front).replace('@RUNNER@', () => runner);
   const head = [
