@@ -1,3 +1,4 @@
+import { ByteQueue } from '../base/byte-queue.js';
 import type { Fault } from '../base/errors.js';
 import type { Channel, ChannelEvents, WindowSize } from './device.js';
 import { encodeMessage, header } from './message.js';
@@ -31,8 +32,7 @@ export class MuxChannel implements Channel {
   readonly id: number;
   readonly #host: ChannelHost;
   #events: ChannelEvents;
-  #queue: Buffer[] = [];
-  #queued = 0;
+  readonly #queue = new ByteQueue();
   #blocked = false;
   #ended = false;
   #eofSent = false;
@@ -63,9 +63,8 @@ export class MuxChannel implements Channel {
   write(bytes: Buffer): boolean {
     if (this.#done || this.#ended || this.#closing || bytes.length === 0) return true;
     this.#queue.push(bytes);
-    this.#queued += bytes.length;
     this.#host.ready(this);
-    if (this.#queued < QUEUE_LIMIT_BYTES) return true;
+    if (this.#queue.length < QUEUE_LIMIT_BYTES) return true;
     this.#blocked = true;
     return false;
   }
@@ -114,8 +113,7 @@ export class MuxChannel implements Channel {
   close(): void {
     if (this.#closing || this.#done) return;
     this.#closing = true;
-    this.#queue = [];
-    this.#queued = 0;
+    this.#queue.clear();
     this.#host.control(encodeMessage(MSG.CLOSE, this.id));
   }
 
@@ -133,17 +131,17 @@ export class MuxChannel implements Channel {
   /** True when slice() has something to give. */
   get hasData(): boolean {
     if (this.#done || this.#closing) return false;
-    return this.#queued > 0 ? this.#sendCredit > 0 : this.#ended && !this.#eofSent;
+    return this.#queue.length > 0 ? this.#sendCredit > 0 : this.#ended && !this.#eofSent;
   }
 
   /** The next message: a slice of input that fits `max` bytes, unless compressed, or EOF after the last. */
   slice(max: number): Buffer[] {
-    if (this.#queued === 0) {
+    if (this.#queue.length === 0) {
       this.#eofSent = true;
       return [header(MSG.EOF, this.id, 0)];
     }
     const parts = this.#squeezed(max) ?? this.#plain(max);
-    if (this.#blocked && this.#queued <= QUEUE_LIMIT_BYTES / 2) {
+    if (this.#blocked && this.#queue.length <= QUEUE_LIMIT_BYTES / 2) {
       this.#blocked = false;
       setImmediate(() => {
         if (!this.#done) this.#events.drain();
@@ -153,46 +151,31 @@ export class MuxChannel implements Channel {
   }
 
   #squeezed(max: number): Buffer[] | undefined {
-    const length = this.#squeezer.wants(Math.min(this.#queued, this.#sendCredit, RATIO * max));
+    const length = this.#squeezer.wants(Math.min(this.#queue.length, this.#sendCredit, RATIO * max));
     if (length === 0) return undefined;
     const bytes = Buffer.concat(this.#take(length));
     const packed = this.#squeezer.squeeze(bytes);
     if (packed !== undefined) return [header(MSG.ZDATA, this.id, packed.length), packed];
     this.#queue.unshift(bytes);
-    this.#queued += length;
     this.#sendCredit += length;
     return undefined;
   }
 
   #plain(max: number): Buffer[] {
-    const length = Math.min(this.#queued, max - HEADER_BYTES, this.#sendCredit, SLICE_BYTES);
+    const length = Math.min(this.#queue.length, max - HEADER_BYTES, this.#sendCredit, SLICE_BYTES);
     return [header(MSG.DATA, this.id, length), ...this.#take(length)];
   }
 
   /** So many bytes from the front of the queue, on the device's credit. */
   #take(length: number): Buffer[] {
-    this.#queued -= length;
     this.#sendCredit -= length;
-    const parts: Buffer[] = [];
-    while (length > 0) {
-      const first = this.#queue[0] as Buffer;
-      if (first.length <= length) {
-        parts.push(first);
-        this.#queue.shift();
-        length -= first.length;
-      } else {
-        parts.push(first.subarray(0, length));
-        this.#queue[0] = first.subarray(length);
-        length = 0;
-      }
-    }
-    return parts;
+    return this.#queue.take(length);
   }
 
   /** Credit from the device. */
   onCredit(bytes: number): void {
     this.#sendCredit += bytes;
-    if (this.#queued > 0) this.#host.ready(this);
+    if (this.#queue.length > 0) this.#host.ready(this);
   }
 
   /** False when the device sent more than we allowed: it is not our helper that talks. */
@@ -218,8 +201,7 @@ export class MuxChannel implements Channel {
   /** Nothing more goes either way. */
   drop(): void {
     this.#done = true;
-    this.#queue = [];
-    this.#queued = 0;
+    this.#queue.clear();
     this.#host.forget(this.id);
   }
 }

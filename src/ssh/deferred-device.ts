@@ -3,6 +3,7 @@
  * let in are kept and carried out in order once the device is there. Kept input is bounded by the
  * window its sender was given, the rest by the bounds in limits.ts.
  */
+import { ByteQueue } from '../base/byte-queue.js';
 import { toFault } from '../base/errors.js';
 import type {
   Channel, ChannelEvents, Device, Listener, ListenerEvents, ListenRequest, OpenRequest, WindowSize,
@@ -55,7 +56,7 @@ export class DeferredDevice {
 class WaitingChannel implements Channel {
   #channel: Channel | undefined;
   #over = false;
-  #input: Buffer[] = [];
+  readonly #input = new ByteQueue();
   #ended = false;
   #size: WindowSize | undefined;
   #signals: string[] = [];
@@ -68,7 +69,7 @@ class WaitingChannel implements Channel {
         else this.#start(ready.open(complete, events), events);
       },
       (thrown: unknown) => {
-        this.#input = [];
+        this.#input.clear();
         this.#over = true;
         events.closed(toFault(thrown, 'DEVICE_LOST'));
       },
@@ -78,8 +79,7 @@ class WaitingChannel implements Channel {
   #start(channel: Channel, events: ChannelEvents): void {
     this.#channel = channel;
     if (this.#size !== undefined) channel.resize(this.#size);
-    const input = this.#input;
-    this.#input = [];
+    const input = this.#input.take(Infinity);
     let flowing = true;
     for (const bytes of input) flowing = channel.write(bytes);
     if (this.#ended) channel.end();
@@ -121,7 +121,7 @@ class WaitingChannel implements Channel {
 
   close(): void {
     this.#over = true;
-    this.#input = [];
+    this.#input.clear();
     this.#channel?.close();
   }
 }

@@ -1,4 +1,5 @@
 import { Fault } from '../../base/errors.js';
+import { ByteQueue } from '../../base/byte-queue.js';
 import type { Channel, ChannelEvents, Outcome, Refusal, WindowSize } from '../../mux/device.js';
 import { OutputStream } from './output.js';
 import type { UpItem } from './uplink.js';
@@ -53,8 +54,7 @@ export class ShChannel implements Channel {
   #complaint = '';
   /** Delivered and not yet consumed segments, in order of delivery. */
   readonly #delivered: { stream: SegmentStream; bytes: number }[] = [];
-  #input: Buffer[] = [];
-  #inputBytes = 0;
+  readonly #input = new ByteQueue();
   #inputEnd = false;
   #endSent = false;
   #blocked = false;
@@ -113,11 +113,10 @@ export class ShChannel implements Channel {
 
   write(bytes: Buffer): boolean {
     if (this.#over || this.#closing || this.#inputEnd || this.#exit !== undefined) return true;
-    if (bytes.length > 0) this.#input.push(bytes);
-    this.#inputBytes += bytes.length;
+    this.#input.push(bytes);
     this.#host.wake();
     // Who was told to wait waits until drain(), whatever else it writes: only that takes this back.
-    if (this.#inputBytes >= INPUT_QUEUE_BYTES) this.#blocked = true;
+    if (this.#input.length >= INPUT_QUEUE_BYTES) this.#blocked = true;
     return !this.#blocked;
   }
 
@@ -131,20 +130,19 @@ export class ShChannel implements Channel {
   nextInput(blockBytes: number, blocks: boolean): UpItem | undefined {
     if (this.#over || this.#closing || this.#endSent) return undefined;
     if (this.#itemsSent - this.#itemsTaken >= INPUT_SLOTS) return undefined;
-    if (this.#inputBytes === 0) {
+    if (this.#input.length === 0) {
       if (!this.#inputEnd) return undefined;
       this.#endSent = true;
       return { kind: 'line', body: `E ${this.number}` };
     }
     const slot = this.#itemsSent % INPUT_SLOTS;
-    const inlineBytes = Math.min(this.#inputBytes, INLINE_CHARS);
-    const bytes = this.#dequeue(blocks && this.#inputBytes > inlineBytes ? blockBytes : inlineBytes);
+    const inlineBytes = Math.min(this.#input.length, INLINE_CHARS);
+    const bytes = this.#dequeue(blocks && this.#input.length > inlineBytes ? blockBytes : inlineBytes);
     this.#itemsSent += 1;
     const text = bytes.length <= INLINE_CHARS ? escapeForPrintf(bytes) : '';
     if (bytes.length <= INLINE_CHARS && text.length <= INLINE_CHARS) return { kind: 'line', body: `i ${this.number} ${text}` };
     if (blocks) return { kind: 'block', channel: this.number, slot, bytes };
     this.#input.unshift(bytes.subarray(INLINE_WORST_BYTES));
-    this.#inputBytes += bytes.length - INLINE_WORST_BYTES;
     return { kind: 'line', body: `i ${this.number} ${escapeForPrintf(bytes.subarray(0, INLINE_WORST_BYTES))}` };
   }
 
@@ -158,7 +156,7 @@ export class ShChannel implements Channel {
 
   /** Whether standard input waits for the device to take what it has. */
   get inputStuck(): boolean {
-    const waiting = this.#inputBytes > 0 || (this.#inputEnd && !this.#endSent);
+    const waiting = this.#input.length > 0 || (this.#inputEnd && !this.#endSent);
     return !this.#over && waiting && this.#itemsSent - this.#itemsTaken >= INPUT_SLOTS;
   }
 
@@ -283,8 +281,7 @@ export class ShChannel implements Channel {
   #finish(fault: Fault | undefined, free: boolean): void {
     if (this.#over) return;
     this.#over = true;
-    this.#input = [];
-    this.#inputBytes = 0;
+    this.#input.clear();
     this.#host.finished(this.number, free);
     if (fault === undefined) this.#endOutput();
     this.#events.closed(fault);
@@ -297,19 +294,8 @@ export class ShChannel implements Channel {
   }
 
   #dequeue(most: number): Buffer {
-    const parts: Buffer[] = [];
-    let bytes = 0;
-    while (bytes < most) {
-      const first = this.#input[0];
-      if (first === undefined) break;
-      const part = first.subarray(0, most - bytes);
-      parts.push(part);
-      bytes += part.length;
-      if (part.length === first.length) this.#input.shift();
-      else this.#input[0] = first.subarray(part.length);
-    }
-    this.#inputBytes -= bytes;
-    if (this.#blocked && this.#inputBytes < INPUT_QUEUE_BYTES / 2) {
+    const parts = this.#input.take(most);
+    if (this.#blocked && this.#input.length < INPUT_QUEUE_BYTES / 2) {
       this.#blocked = false;
       this.#events.drain();
     }

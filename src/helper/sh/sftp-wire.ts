@@ -1,5 +1,7 @@
 /** The wire of SFTP version 3 (draft-ietf-secsh-filexfer-02), as far as a server needs it. */
 
+import { ByteQueue } from '../../base/byte-queue.js';
+
 /** Longest packet taken: OpenSSH's own bound (256 kB) and a little for the header. */
 export const PACKET_LIMIT_BYTES = 256 * 1024 + 1024;
 
@@ -144,19 +146,23 @@ export class PacketWriter {
 
 /** Cuts a byte stream into packets (without their length). */
 export class PacketSplitter {
-  #held: Buffer = Buffer.alloc(0);
+  readonly #held = new ByteQueue();
+  /** Length of the packet that is coming in, once that has come. */
+  #length: number | undefined;
 
   /** Throws BadPacket when a length is beyond the limit: the stream cannot go on. */
   feed(bytes: Buffer): Buffer[] {
-    this.#held = this.#held.length === 0 ? bytes : Buffer.concat([this.#held, bytes]);
+    this.#held.push(bytes);
     const packets: Buffer[] = [];
-    while (this.#held.length >= 4) {
-      const length = this.#held.readUInt32BE();
-      if (length === 0 || length > PACKET_LIMIT_BYTES) throw new BadPacket(`A packet of ${length} bytes is not allowed.`);
-      if (this.#held.length < 4 + length) break;
-      packets.push(this.#held.subarray(4, 4 + length));
-      this.#held = this.#held.subarray(4 + length);
+    for (;;) {
+      if (this.#length === undefined) {
+        if (this.#held.length < 4) return packets;
+        this.#length = Buffer.concat(this.#held.take(4)).readUInt32BE();
+        if (this.#length === 0 || this.#length > PACKET_LIMIT_BYTES) throw new BadPacket(`A packet of ${this.#length} bytes is not allowed.`);
+      }
+      if (this.#held.length < this.#length) return packets;
+      packets.push(Buffer.concat(this.#held.take(this.#length)));
+      this.#length = undefined;
     }
-    return packets;
   }
 }
