@@ -55,6 +55,8 @@ export class Watchdog {
   #owed = 0;
   #probedAt = 0;
   #nudged = false;
+  /** A probe is out, with nothing else owed. */
+  #probed = false;
   #patience = 1;
   #haste = 1;
   #stalled = false;
@@ -78,7 +80,10 @@ export class Watchdog {
     this.#probedAt = performance.now();
     this.#owed = 0;
     this.#nudged = false;
+    this.#probed = false;
     this.#progress = backend.progress;
+    // Where the one before stalled, that nothing is owed proves nothing: the device is asked at once.
+    if (this.#stalled) this.#probedAt = Number.NEGATIVE_INFINITY;
     this.#next(backend, carrier, TICK_BUSY_MS);
   }
 
@@ -108,14 +113,16 @@ export class Watchdog {
     }
     const owed = backend.owedMs();
     const slack = ROUND_TRIPS * backend.rttMs;
-    const moved = owed < this.#owed || backend.progress !== this.#progress;
+    const answered = this.#probed && owed === 0;
+    if (answered) this.#probed = false;
+    const moved = answered || owed < this.#owed || backend.progress !== this.#progress;
     if (moved) {
       this.#patience = 1;
       if (this.#owed > LATE_KEPT_MS + slack) this.#haste = 1;
       else if (this.#stalled) this.#haste = Math.max(HASTE_LEAST, this.#haste * HASTE);
       this.#stalled = false;
     }
-    if ((moved || owed === 0) && backend.struggling !== true) this.#options.kept();
+    if ((moved || (owed === 0 && !this.#stalled)) && backend.struggling !== true) this.#options.kept();
     this.#owed = owed;
     this.#progress = backend.progress;
     if (owed > (STALLED_MS * this.#haste + slack) * this.#patience) {
@@ -134,7 +141,10 @@ export class Watchdog {
     const probeEvery = Math.min(backend.channels > 0 ? PROBE_EVERY_MS : Infinity, this.#options.graceMs / 3);
     if (now - this.#probedAt >= probeEvery) {
       this.#probedAt = now;
-      if (owed === 0) backend.nudge();
+      if (owed === 0) {
+        backend.nudge();
+        this.#probed = true;
+      }
     }
     const busy = owed > 0 || backend.channels > 0;
     this.#next(backend, carrier, owed > 0 ? TICK_OWED_MS : busy ? TICK_BUSY_MS : Math.min(TICK_IDLE_MS, this.#options.graceMs / 6));

@@ -49,6 +49,29 @@ describe('when the device kills', () => {
     expect(ended.stderr).toContain(LOST);
   });
 
+  test('the encoder of output that is to come, the client is told', async () => {
+    const ended = await during('echo up; sleep 3; echo payload; exit 0', 'pkill -KILL -x -u "$(id -u)" base64');
+    expect(ended.status).toBe(255);
+    expect(ended.stderr).toContain(LOST);
+  });
+
+  test('the front while it starts a command, that is started all the same, once', async () => {
+    const first = startSsh(stack, ['echo up; cat'], { input: 'open' });
+    scope.add(() => first.stop());
+    await waitFor('the command to run', () => first.stdout.includes('up'));
+    const killer = startSsh(stack.direct, [`cd /dev/shm/.iotda-*; n=$(ls -d [0-9]* | sort -n | tail -1); n=$((n+1)); echo ready
+      until [ -d $n ]; do :; done; kill -KILL -$(cat fp); echo killed`]);
+    scope.add(() => killer.stop());
+    await waitFor('the killer', () => killer.stdout.includes('ready'));
+    const second = await ssh(stack, ['echo x >>started; cat started; exit 5']);
+    expect([second.status, second.stdout.toString()]).toEqual([5, 'x\n']);
+    expect((await killer.done).stdout.toString()).toContain('killed');
+    first.child.stdin?.end();
+    expect((await first.done).status).toBe(0);
+    // Nothing of either stays.
+    await waitFor('the folders to go', async () => (await onDevice('ls -d /dev/shm/.iotda-*/[0-9]* 2>/dev/null')) === '');
+  });
+
   test('what waits for the end, the client is told', async () => {
     const ended = await during('echo up; sleep 3; exit 0', `${pids}S; do kill -KILL "$(cat $f)"; done`);
     expect(ended.status).toBe(255);

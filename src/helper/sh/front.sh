@@ -160,10 +160,18 @@ Inum() {
     case $Ix in '' | 0?* | *[!0-9]* | ??????????????*) return 1 ;; esac
   done
 }
+# The account of the stream $1, from two files as q is.
+Inoted() {
+  Iu=
+  Ig=
+  read -r Iu Ig <"$1.u"
+  [ -n "$Ig" ] || read -r Iu Ig <"$1.v"
+  [ -n "$Ig" ] || { Iu=0; Ig=$IW; }
+}
 # Moves one stream on: everything below $3 has arrived, segments below $4 may be produced.
 Iacked() {
-  Inum "$1" "$3" "$4" && [ ${#2} = 1 ] && [ -s "$ID/$1/$2.u" ] || return
-  read -r Iu Ig <"$ID/$1/$2.u"
+  Inum "$1" "$3" "$4" && [ ${#2} = 1 ] && [ -e "$ID/$1/$2.u" ] || return
+  Inoted "$ID/$1/$2"
   [ "$3" -gt "$Iu" ] || [ "$4" -gt "$Ig" ] || return
   # No more can have arrived than might be produced, also where a killed front had granted more than it noted.
   [ "$3" -le $((Ig+IW)) ] || return
@@ -173,9 +181,11 @@ Iacked() {
   done
   if [ "$4" -gt "$Ig" ] && [ "$4" -le $((Iu+IW)) ]; then
     Ig=$4
-    [ -p "$ID/$1/g$2" ] && printf '%s\n' "$Ig" 1<>"$ID/$1/g$2"
   fi
+  # Noted before it is granted: what a killed front had freed must not be freed again once there is something new.
   printf '%s %s\n' "$Iu" "$Ig" >"$ID/$1/$2.u"
+  printf '%s %s\n' "$Iu" "$Ig" >"$ID/$1/$2.v"
+  [ -p "$ID/$1/g$2" ] && printf '%s\n' "$Ig" 1<>"$ID/$1/g$2"
 }
 # Sends a signal to a channel's own process group, which may be a moment away from existing.
 Ikill() {
@@ -229,20 +239,27 @@ Iexec() {
     printf '%s\n' "$2" 1<>"$Id/n"
     return
   fi
-  mkdir "$Id" || return
-  mkfifo "$Id/i" "$Id/o" "$Id/e" "$Id/n" "$Id/go" "$Id/ge" || { rm -rf "$Id"; return 1; }
-  Ix=0
-  case $4 in
-    @*)
-      while [ $Ix -lt "${4#@}" ]; do
-        cat "$ID/b.$Ix" >>"$Id/c" || break
-        printf '' >"$ID/b.$Ix"
-        Ix=$((Ix+1))
-      done
-      [ $Ix = "${4#@}" ]
-      ;;
-    *) printf %b "${Ib#* * * }" >"$Id/c" ;;
-  esac && printf '0 %s\n' "$IW" >"$Id/o.u" && printf '0 %s\n' "$IW" >"$Id/e.u" || { rm -rf "$Id"; return 1; }
+  # A former front may have been killed while it did this; whether it got as far as the start, the supervisor knows.
+  if [ ! -e "$Id/w" ]; then
+    rm -rf "$Id"
+    mkdir "$Id" || return
+    mkfifo "$Id/i" "$Id/o" "$Id/e" "$Id/n" "$Id/go" "$Id/ge" || { rm -rf "$Id"; return 1; }
+    Ix=0
+    case $4 in
+      @*)
+        while [ $Ix -lt "${4#@}" ]; do
+          cat "$ID/b.$Ix" >>"$Id/c" || break
+          Ix=$((Ix+1))
+        done
+        [ $Ix = "${4#@}" ]
+        ;;
+      *) printf %b "${Ib#* * * }" >"$Id/c" ;;
+    esac && printf '0 %s\n' "$IW" >"$Id/o.u" && printf '0 %s\n' "$IW" >"$Id/e.u" && printf '' >"$Id/w" || { rm -rf "$Id"; return 1; }
+    while [ $Ix -gt 0 ]; do
+      Ix=$((Ix-1))
+      printf '' >"$ID/b.$Ix"
+    done
+  fi
   # Held open here until the feeder has it, else what is written meanwhile would vanish. Two setsid
   # fork without &, which would leave INT and QUIT ignored in the command for good.
   setsid setsid sh "$ID/r" run "$2" "$3" </dev/null >/dev/null 2>&1 5>&- 7<>"$Id/n"
@@ -251,15 +268,16 @@ Ido() {
   [ "$1" = y ] || Inum "$2" || return
   case $1 in
     x) [ $# -gt 3 ] && Iexec "$@"; return ;;
-    i) [ -p "$ID/$2/n" ] && printf 'i %s\n' "${Ib#* * }" 1<>"$ID/$2/n" ;;
+    i) [ -p "$ID/$2/n" ] && printf 'i %s %s\n' "$Iq" "${Ib#* * }" 1<>"$ID/$2/n" ;;
     d)
       Inum "$3" || return
       if [ "$2" = 0 ]; then cat "$ID/u" >"$ID/b.$3" || return 2; return; fi
       [ -p "$ID/$2/n" ] || return
-      cat "$ID/u" >"$ID/$2/i.$3" || return 2
-      printf 'f %s\n' "$3" 1<>"$ID/$2/n"
+      # Moved, not copied: where this line is done again, the feeder may be reading it.
+      mv -f "$ID/u" "$ID/$2/i.$3" || return 2
+      printf 'f %s %s\n' "$Iq" "$3" 1<>"$ID/$2/n"
       ;;
-    E) [ -p "$ID/$2/n" ] && printf 'E\n' 1<>"$ID/$2/n" ;;
+    E) [ -p "$ID/$2/n" ] && printf 'E %s\n' "$Iq" 1<>"$ID/$2/n" ;;
     s) Ikill "$2" "$3" late ;;
     w)
       Iu=
@@ -339,6 +357,16 @@ Inote() {
       ;;
   esac
 }
+# A former front may have been killed before it had granted what it had noted.
+set +f
+for Ik in "$ID"/[0-9]*/[oe].u; do
+  [ -e "$Ik" ] || continue
+  Inoted "${Ik%.u}"
+  Iu=${Ik##*/}
+  Iu=${Ik%/*}/g${Iu%.u}
+  [ -p "$Iu" ] && printf '%s\n' "$Ig" 1<>"$Iu"
+done 2>/dev/null
+set -f
 while IFS= read -r Il; do
   case $Il in
     *"$IT "*) Il=${Il##*"$IT "} ;;

@@ -40,7 +40,9 @@ Ihung() {
     [ -O $Id ] && read -r Ix <$Id/stat || continue
     set -- $Ix
     # Field 22: when it began, in hundredths of a second. Whoever has a child is at work.
-    Il=$((${22:-0}/100))
+    # Cut as text: mksh calculates in 32 bits, which are 248 days of these.
+    Il=${22%??}
+    Il=${Il:-0}
     [ $Il -ge $Ij ] && [ $Il -lt $((${Ia%.*}-5)) ] || continue
     case $Ip in *") "?" $1 "*) continue ;; esac
     read -r Ix Il Ix Iw Ix </proc/$4/stat

@@ -8,12 +8,20 @@ ID=${0%/*}
 Ifeed() {
   trap '' PIPE
   Ik=0
+  Iz=0
   while IFS= read -r Il; do
+    # Behind the letter is the number of the line that asks for it: once only, whatever front was killed over it.
+    Iy=${Il#?}
+    Iy=${Iy# }
+    Iy=${Iy%% *}
+    case $Il in [ifE]' '*) [ "$Iy" -gt $Iz ] || continue ;; *) continue ;; esac
+    Iz=$Iy
+    Il="${Il%% *} ${Il#? "$Iy" }"
     case $Il in
       'i '*) printf %b "${Il#i }" ;;
       'f '*) cat "i.${Il#f }" ;;
       # A terminal stays open when there is no more to type: script would make it a Ctrl-D.
-      E) [ "$Imode" = t ] && continue; exit ;;
+      E*) [ "$Imode" = t ] && continue; exit ;;
     esac || [ -z "$Iraw" ] || exit
     case $Il in 'f '*) : >"i.${Il#f }" ;; esac
     Ik=$((Ik+1))
@@ -38,7 +46,18 @@ Icollect() {
     done
     # The front may be writing that file just now.
     read -r Is <../bs || Is=$IB
+    # Goes away when dd begins.
+    printf '1\n' >d$1
     Ix=$(dd bs="$Is" count=1 2>d$1 8>&- | Ienc 8>&-)
+    Iz=$?
+    if [ $Iz != 0 ]; then
+      # The encoder was killed, or there was no memory for it: what dd has read, or will, is lost.
+      Iy=
+      read -r Iy <d$1
+      [ "$Iy" = 1 ] || { : >bad; break; }
+      Iwait
+      continue
+    fi
     if [ -z "$Ix" ]; then
       # Nothing is the end only if dd says so; it is not when there was no memory for a process.
       Iy=
@@ -124,6 +143,7 @@ case $1 in
     In=$2
     Imode=$3
     cd "$ID/$In" || exit
+    mkdir r 2>/dev/null || exit
     printf '%s\n' $$ >S
     [ -e dead ] && exit
     # Job messages of this shell ("Terminated") land here and tell a death by signal from a status.

@@ -183,6 +183,26 @@ describe('the watchdog', () => {
     expect(all.kept).toBe(before + 2);
   });
 
+  it('takes a session after one that stalled for a working one only once it has answered something', async () => {
+    const all = scene();
+    await owing(all, 60_000);
+    expect(all.stalls).toHaveLength(1);
+    // Each login works, nobody owes anything, and no question is answered.
+    all.backend.nudge = () => {
+      all.backend.nudges += 1;
+      all.backend.owed = 1;
+    };
+    all.backend.owed = 0;
+    all.dog.watch(all.backend, all.carrier);
+    const before = all.kept;
+    await vi.advanceTimersByTimeAsync(600);
+    expect([all.backend.nudges, all.kept - before]).toEqual([1, 0]);
+    // The answer.
+    all.backend.owed = 0;
+    await vi.advanceTimersByTimeAsync(300);
+    expect(all.kept).toBeGreaterThan(before);
+  });
+
   it('reads what has come first when the process itself stood still, but once only', async () => {
     const all = scene();
     await vi.advanceTimersByTimeAsync(100);
