@@ -61,3 +61,31 @@ export function createLog(options: { level: LogLevel; format: LogFormat }): Log 
 export function silentLog(): Log {
   return pino({ level: 'silent' });
 }
+
+/** For lines that a peer brings about: so many at once, then so many a second; the next tells how many were left out. */
+export class LineBudget {
+  readonly #burst: number;
+  readonly #perSecond: number;
+  #left: number;
+  #at = performance.now();
+  #omitted = 0;
+
+  constructor(burst: number, perSecond: number) {
+    this.#burst = this.#left = burst;
+    this.#perSecond = perSecond;
+  }
+
+  /** Fields to add to the line; undefined: leave it out. */
+  take(now = performance.now()): { leftOut?: number } | undefined {
+    this.#left = Math.min(this.#burst, this.#left + ((now - this.#at) / 1000) * this.#perSecond);
+    this.#at = now;
+    if (this.#left < 1) {
+      this.#omitted += 1;
+      return undefined;
+    }
+    this.#left -= 1;
+    const leftOut = this.#omitted;
+    this.#omitted = 0;
+    return leftOut > 0 ? { leftOut } : {};
+  }
+}

@@ -103,7 +103,7 @@ export class BridgeGateway implements Gateway {
     }
   }
 
-  async login(credential: Credential): Promise<Lease> {
+  async login(credential: Credential, _client?: ClientInfo, byKey = false): Promise<Lease> {
     const proof = this.#proof(credential);
     for (;;) {
       const open = this.#open;
@@ -121,7 +121,7 @@ export class BridgeGateway implements Gateway {
         continue;
       }
       if (open !== this.#open) continue;
-      if (same) return this.#lease(open);
+      if (same || (byKey && open.user === credential.user)) return this.#lease(open);
       // A mistyped password is asked for again, as by sshd; nobody else can be let in by asking.
       if (open.user === credential.user) throw new Fault('DENIED', 'The session of this user is open under another password.');
       throw new Fault('BUSY', 'This device has one session, and it is open under another user; it is free once its clients have left.');

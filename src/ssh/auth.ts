@@ -227,7 +227,7 @@ export class Authentication {
   #tryPassword(user: string, bytes: Buffer): Promise<Verdict> | Verdict {
     const password = bytes.toString('utf8');
     if (bytes.length === 0 || bytes.length > limits.MAX_PASSWORD_BYTES || bytes.includes(0) || !Buffer.from(password, 'utf8').equals(bytes)) return FAILED_SLOWLY;
-    return this.#login({ user, password }, NO_LIMITS);
+    return this.#login({ user, password }, NO_LIMITS, false);
   }
 
   async #publicKey(user: string, userBytes: Buffer, reader: WireReader): Promise<Verdict> {
@@ -266,13 +266,13 @@ export class Authentication {
       log.warn({ user, key: fingerprint(blob) }, 'refused a security key: it did not verify its user, and has to');
       return FAILED;
     }
-    return this.#login(grant.credential, grant.limits);
+    return this.#login(grant.credential, grant.limits, true);
   }
 
-  async #login(credential: Credential, keyLimits: KeyLimits): Promise<Verdict> {
+  async #login(credential: Credential, keyLimits: KeyLimits, byKey: boolean): Promise<Verdict> {
     const { gateway, log, address } = this.#options;
     try {
-      return { kind: 'success', lease: await this.#whileBusy(gateway.login(credential, { address })), limits: keyLimits };
+      return { kind: 'success', lease: await this.#whileBusy(gateway.login(credential, { address }, byKey)), limits: keyLimits };
     } catch (thrown) {
       const fault = toFault(thrown);
       log.info({ user: credential.user, code: fault.code, reason: fault.message }, 'login refused');

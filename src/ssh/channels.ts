@@ -1,6 +1,6 @@
 /** All channels of one authenticated connection (RFC 4254 section 5): numbers, opening, delivery. */
 import { Fault } from '../base/errors.js';
-import type { Log } from '../base/log.js';
+import type { LineBudget, Log } from '../base/log.js';
 import type { OpenRequest } from '../mux/device.js';
 import { SshChannel, type ChannelHandler } from './channel.js';
 import type { DeferredDevice } from './deferred-device.js';
@@ -22,6 +22,7 @@ export class Channels {
   readonly #policy: SshPolicy;
   readonly #session: SessionContext;
   readonly #log: Log;
+  readonly #lines: LineBudget;
   readonly #earlier: () => Promise<void> | undefined;
   readonly #table = new Map<number, SshChannel>();
   readonly #turns: TurnQueue;
@@ -29,12 +30,13 @@ export class Channels {
   #noMoreSessions = false;
 
   /** `earlier`: resolves when the requests that came before now have been answered; undefined when they have been. */
-  constructor(options: { port: ChannelsPort; device: DeferredDevice; policy: SshPolicy; session: SessionContext; log: Log; earlier(): Promise<void> | undefined }) {
+  constructor(options: { port: ChannelsPort; device: DeferredDevice; policy: SshPolicy; session: SessionContext; log: Log; lines: LineBudget; earlier(): Promise<void> | undefined }) {
     this.#port = options.port;
     this.#device = options.device;
     this.#policy = options.policy;
     this.#session = options.session;
     this.#log = options.log;
+    this.#lines = options.lines;
     this.#earlier = () => options.earlier();
     this.#turns = new TurnQueue(() => options.port.canSend());
   }
@@ -188,7 +190,8 @@ export class Channels {
   }
 
   #refuse(remoteId: number, reason: number, text: string): void {
-    this.#log.info({ reason: text }, 'refused to open a channel');
+    const more = this.#lines.take();
+    if (more !== undefined) this.#log.info({ reason: text, ...more }, 'refused to open a channel');
     this.#port.send(message.channelRefuse(remoteId, reason, text));
   }
 

@@ -1,7 +1,7 @@
 /** One SSH client: transport, then authentication, then channels on the device it was let in to. */
 import type { Socket } from 'node:net';
 import { Fault } from '../base/errors.js';
-import type { Log } from '../base/log.js';
+import { LineBudget, type Log } from '../base/log.js';
 import { Authentication, type FailurePace } from './auth.js';
 import { Channels } from './channels.js';
 import { DeferredDevice } from './deferred-device.js';
@@ -10,6 +10,7 @@ import type { Gateway, Lease } from './gateway.js';
 import { GlobalRequests } from './global-requests.js';
 import { announceHostKeys, proveHostKeys } from './host-key-proof.js';
 import { limitedPolicy, type KeyLimits } from './key-options.js';
+import { CLIENT_LINES, CLIENT_LINES_PER_S } from './limits.js';
 import { DISCONNECT, MSG } from './messages.js';
 import type { SshPolicy } from './policy.js';
 import type { HostKey, Ssh2Core } from './ssh2-core.js';
@@ -32,6 +33,8 @@ export interface ConnectionOptions {
   rekeyBytes: number;
   rekeyMs: number;
   log: Log;
+  /** For lines about clients that are not let in, all connections together. */
+  strangerLines: LineBudget;
   /** The connection no longer counts as unauthenticated: it is let in, or gone and its refusal told. */
   settled(): void;
   closed(): void;
@@ -126,14 +129,18 @@ export class Connection {
     this.#log.info({ user }, 'client logged in');
     lease.onEnd = (fault) => this.#transport.disconnect(DISCONNECT.CONNECTION_LOST, fault);
     const device = new DeferredDevice(lease.device);
-    const refused = (what: string, why: string): void => this.#log.info({ what, reason: why }, 'refused a request');
+    const lines = new LineBudget(CLIENT_LINES, CLIENT_LINES_PER_S);
+    const refused = (what: string, why: string): void => {
+      const more = lines.take();
+      if (more !== undefined) this.#log.info({ what, reason: why, ...more }, 'refused a request');
+    };
     const policy = limitedPolicy(this.#options.policy, limits);
     const forwards = new RemoteForwards({
       device, policy, refused,
       openChannel: (type, rest, handler) => channels.openToClient(type, rest, handler),
     });
     const channels = new Channels({
-      port: this.#transport, device, policy, log: this.#log,
+      port: this.#transport, device, policy, log: this.#log, lines,
       earlier: () => requests.answered(),
       session: {
         device, policy, refused,
@@ -160,8 +167,9 @@ export class Connection {
   #closed(fault: Fault | undefined): void {
     clearTimeout(this.#grace);
     const user = this.#lease === undefined ? {} : { authenticated: true };
-    if (fault === undefined) this.#log.info(user, 'client disconnected');
-    else this.#log.info({ ...user, reason: fault.message }, 'connection ended');
+    const more = this.#lease === undefined ? this.#options.strangerLines.take() : {};
+    if (more !== undefined && fault === undefined) this.#log.info({ ...user, ...more }, 'client disconnected');
+    else if (more !== undefined && fault !== undefined) this.#log.info({ ...user, ...more, reason: fault.message }, 'connection ended');
     this.#service?.channels.closeAll();
     this.#service?.forwards.closeAll();
     const lease = this.#lease;

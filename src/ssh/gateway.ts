@@ -36,9 +36,10 @@ export interface Gateway {
   /**
    * Opens the device session or joins it. Resolves only once the device accepted this credential
    * (or it equals, compared in constant time, the one already accepted). Rejects with a Fault:
-   * DENIED, BUSY, TUNNEL or DEVICE_LOST.
+   * DENIED, BUSY, TUNNEL or DEVICE_LOST. `byKey`: the credential is the operator's, of a KeyGrant; it joins an open
+   * session of the same user whatever password that was opened with, since one of the two may have been changed.
    */
-  login(credential: Credential, client: ClientInfo): Promise<Lease>;
+  login(credential: Credential, client: ClientInfo, byKey: boolean): Promise<Lease>;
   /**
    * Whether the operator authorised this public key (in SSH's wire form) for this user name and for
    * clients from there. Public keys are public: who asks has shown nothing yet.

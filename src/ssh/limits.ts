@@ -44,6 +44,8 @@ export const MAX_LISTENERS = 128;
 export const MAX_ENV = 128;
 export const MAX_ENV_NAME_BYTES = 256;
 export const MAX_ENV_BYTES = 32 * 1024;
+/** And of all of one session together: a client may have many that it never starts. */
+export const MAX_ENV_TOTAL_BYTES = 64 * 1024;
 /** Global requests that wait for an answer from the device. */
 export const MAX_WAITING_REQUESTS = 256;
 /** Signals kept for a program whose start the device has not confirmed. */
@@ -86,3 +88,8 @@ export const LINGER_MS = 5_000;
 export const DELIVERY_MS = 60_000;
 /** TCP keepalive after this idle time (sshd: TCPKeepAlive yes). */
 export const TCP_KEEPALIVE_MS = 60_000;
+/** Lines of the log about what one client is refused, and about all strangers together: at once, and then a second. */
+export const CLIENT_LINES = 50;
+export const CLIENT_LINES_PER_S = 2;
+export const STRANGER_LINES = 100;
+export const STRANGER_LINES_PER_S = 10;

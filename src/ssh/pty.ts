@@ -25,13 +25,14 @@ export function readWindowSize(body: WireReader): WindowSize {
 
 /** Clients cut the modes short or leave out the end mark; what can be read is used, as in sshd. */
 function readModes(encoded: Buffer): [opcode: number, value: number][] {
-  const modes: [number, number][] = [];
+  // Each opcode once, the last counts: a packet holds fifty thousand.
+  const modes = new Map<number, number>();
   for (let at = 0; at + 5 <= encoded.length; at += 5) {
     const opcode = encoded.readUInt8(at);
     if (opcode === TTY_OP_END || opcode >= FIRST_UNDEFINED_OPCODE) break;
-    modes.push([opcode, encoded.readUInt32BE(at + 1)]);
+    modes.set(opcode, encoded.readUInt32BE(at + 1));
   }
-  return modes;
+  return [...modes];
 }
 
 /** The kernel's struct winsize holds 16 bits. */

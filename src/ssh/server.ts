@@ -1,7 +1,7 @@
 /** The SSH server: listens, keeps count of its clients, and ends them in good order. */
 import { createServer, type AddressInfo, type Socket } from 'node:net';
 import { Fault } from '../base/errors.js';
-import type { Log } from '../base/log.js';
+import { LineBudget, type Log } from '../base/log.js';
 import { weakAmong } from './algorithm-list.js';
 import { COMPRESSION, HOST_KEY_ALGORITHMS, STRICT_KEX, WEAK } from './algorithms.js';
 import { FailurePace } from './auth.js';
@@ -86,6 +86,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   const pace = new FailurePace(options.authDelayMs ?? limits.AUTH_DELAY_MS);
   const maxUnauthenticated = options.maxUnauthenticated ?? limits.MAX_UNAUTHENTICATED;
   const maxConnections = options.maxConnections ?? limits.MAX_CONNECTIONS;
+  const strangerLines = new LineBudget(limits.STRANGER_LINES, limits.STRANGER_LINES_PER_S);
   const clients = new Set<Connection>();
   let unauthenticated = 0;
   let refusing = 0;
@@ -121,7 +122,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     unauthenticated += 1;
     let settled = false;
     const client: Connection = new Connection({
-      socket, core, hostKeys, allHostKeys: keys, offer, gateway, policy, pace, log,
+      socket, core, hostKeys, allHostKeys: keys, offer, gateway, policy, pace, log, strangerLines,
       ident: SSH_IDENT,
       loginGraceMs: options.loginGraceMs ?? limits.LOGIN_GRACE_MS,
       rekeyBytes: options.rekeyBytes ?? limits.REKEY_BYTES,

@@ -35,10 +35,12 @@ export class Session implements ChannelHandler {
   #pty: PtyRequest | undefined;
   readonly #env: Record<string, string> = {};
   #envCount = 0;
+  #envBytes = 0;
   #wantsAgent = false;
   /** What a subsystem would have run, where a forced command takes its place. */
   #original: Promise<string> | undefined;
   #started = false;
+  #isSubsystem = false;
 
   constructor(context: SessionContext) {
     this.#context = context;
@@ -63,7 +65,9 @@ export class Session implements ChannelHandler {
       }
       case 'subsystem': {
         const name = body.latin1('subsystem name');
-        return name === 'sftp' && !this.#started && this.#start(this.#subsystem(), name);
+        if (name !== 'sftp' || this.#started) return false;
+        this.#isSubsystem = true;
+        return this.#start(this.#subsystem(), name);
       }
       case 'window-change': return this.#windowChange(body);
       case 'signal': return this.#signal(body.latin1('signal name'));
@@ -105,8 +109,10 @@ export class Session implements ChannelHandler {
     if (this.#started || this.#envCount >= limits.MAX_ENV) return false;
     if (name.length > limits.MAX_ENV_NAME_BYTES || value.length > limits.MAX_ENV_BYTES) return false;
     if (!acceptsEnv(this.#context.policy.acceptEnv, name) || value.includes(0)) return false;
+    if (this.#envBytes + name.length + value.length > limits.MAX_ENV_TOTAL_BYTES) return false;
     this.#env[name] = value.toString('latin1');
     this.#envCount += 1;
+    this.#envBytes += name.length + value.length;
     return true;
   }
 
@@ -126,6 +132,8 @@ export class Session implements ChannelHandler {
 
   #signal(name: string): boolean {
     if (!this.#started || !isStandardSignal(name)) return false;
+    // As in sshd: what the operator forces is not the client's to end.
+    if (this.#context.policy.command !== undefined || this.#isSubsystem) return false;
     this.#pipe?.device?.signal(name);
     return true;
   }

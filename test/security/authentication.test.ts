@@ -342,6 +342,18 @@ describe('the device’s one session', () => {
     expect(connects()).toBe(2);
   });
 
+  it('is joined by a key of the operator’s whichever of two passwords it was opened with, for the same user only', async () => {
+    const { gateway, connects } = device();
+    gateways.push(gateway);
+    const first = await gateway.login({ user: 'root', password: 'right' });
+    // The operator’s file has the password that is valid from now on.
+    const joined = await gateway.login({ user: 'root', password: 'changed' }, { address: '127.0.0.1' }, true);
+    expect(await joined.device).toBe(await first.device);
+    await expect(gateway.login({ user: 'root', password: 'changed' }, { address: '127.0.0.1' }, false)).rejects.toMatchObject({ code: 'DENIED' });
+    await expect(gateway.login({ user: 'admin', password: 'right' }, { address: '127.0.0.1' }, true)).rejects.toMatchObject({ code: 'BUSY' });
+    expect(connects()).toBe(1);
+  });
+
   it('is compared with in constant time: keyed hashes of one length, whatever was typed', async () => {
     const { gateway } = device();
     gateways.push(gateway);

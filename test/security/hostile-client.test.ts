@@ -1,6 +1,8 @@
 /** A client that was let in and means harm to the bridge, or to those who share the session with it. */
+import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
-import { pack } from '../../src/ssh/wire.js';
+import { readPtyRequest } from '../../src/ssh/pty.js';
+import { pack, WireReader } from '../../src/ssh/wire.js';
 import { closed, exec, sendRaw, startHarness, until, type Harness } from '../unit/ssh/harness.js';
 import { heldBytes, MiB } from './memory.js';
 
@@ -32,6 +34,42 @@ describe('a client that was let in', () => {
     expect(request).toMatchObject({ kind: 'exec' });
     const env = request?.kind === 'exec' ? request.env : {};
     expect(Object.keys(env).sort()).toEqual(['LC_ALL', 'SSH_CLIENT', 'SSH_CONNECTION']);
+  });
+
+  it('cannot have kept more than 64 kB of variables for a program that he never starts, nor a terminal mode twice', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    const env = Object.fromEntries(Array.from({ length: 20 }, (_, n) => [`LC_${String.fromCharCode(65 + n)}`, 'x'.repeat(10_000)]));
+    client.exec('x', { env, pty: { term: 'xterm' } }, () => undefined);
+    await until(() => harness.gateway.device.channels.length === 1, 'the program runs');
+    const { request } = harness.gateway.device.channels[0] ?? {};
+    const kept = request?.kind === 'exec' ? Object.keys(request.env).filter((name) => name.startsWith('LC_')) : [];
+    expect(kept).toEqual(['LC_A', 'LC_B', 'LC_C', 'LC_D', 'LC_E', 'LC_F']);
+    const modes = Buffer.concat(Array.from({ length: 40_000 }, (_, n) => Buffer.of(1 + (n % 3), 0, 0, n >> 8, n & 0xff)));
+    const body = pack({ string: 'xterm' }, { uint32: 80 }, { uint32: 24 }, { uint32: 0 }, { uint32: 0 }, { string: modes });
+    expect(readPtyRequest(new WireReader(body)).modes).toEqual([[1, 39_999], [2, 39_997], [3, 39_998]]);
+  });
+
+  it.each(['a client that was let in', 'strangers'])('cannot fill the log: %s', async (who) => {
+    const lines: string[] = [];
+    const log = pino({ level: 'info' }, { write: (line) => lines.push((JSON.parse(line) as { msg: string }).msg) });
+    harness = await startHarness({ log });
+    if (who === 'strangers') {
+      for (let n = 0; n < 300; n += 1) {
+        const socket = await harness.socket();
+        const over = new Promise((resolve) => socket.once('close', resolve));
+        socket.resume().end('rubbish\n');
+        await over;
+      }
+      expect(lines.filter((line) => line === 'connection ended').length).toBeGreaterThan(90);
+    } else {
+      const client = await harness.connect();
+      for (let n = 0; n < 2_000; n += 1) sendRaw(client, pack({ byte: 90 }, { string: `x${n}` }, { uint32: 100_000 + n }, { uint32: 1000 }, { uint32: 1000 }));
+      await exec(client, 'x');
+      expect(lines.filter((line) => line === 'refused to open a channel').length).toBeGreaterThan(40);
+    }
+    // A burst, and a little with time: the bound is of a busy machine's minute.
+    expect(lines.length).toBeLessThan(200);
   });
 
   it('that does not read costs no more than its windows, and the others nothing', async () => {

@@ -1,5 +1,5 @@
 import { Fault } from '../../../src/base/errors.js';
-import { silentLog } from '../../../src/base/log.js';
+import { LineBudget, silentLog } from '../../../src/base/log.js';
 import type { Device } from '../../../src/mux/device.js';
 import { Authentication, FailurePace } from '../../../src/ssh/auth.js';
 import { parseAuthorizedKeys } from '../../../src/ssh/authorized-keys.js';
@@ -145,7 +145,7 @@ export const channels: Target = {
     const refused = (): void => undefined;
     const forwards = new RemoteForwards({ device: deferred, policy: DEFAULT_POLICY, refused, openChannel: (type, rest, handler) => all.openToClient(type, rest, handler) });
     const all = new Channels({
-      port, device: deferred, policy: DEFAULT_POLICY, log: silentLog(),
+      port, device: deferred, policy: DEFAULT_POLICY, log: silentLog(), lines: new LineBudget(50, 2),
       earlier: () => requests.answered(),
       session: { device: deferred, policy: DEFAULT_POLICY, refused, connectionEnv: {}, requestAgent: () => forwards.requestAgent(), agentSocket: () => forwards.agentSocket(), started: () => undefined },
     });

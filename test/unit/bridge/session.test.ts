@@ -186,6 +186,39 @@ describe('a device session under faults', () => {
 });
 
 describe('a fight for a lost session', () => {
+  it.each([
+    ['at once, where nothing arrives in them', 0, 30],
+    ['after a while, where something does', 100, 60],
+  ])('logs in ever more slowly to a device whose sessions do not last: %s', async (_, arrives, most) => {
+    const all = scene();
+    const backend = await ready(all);
+    const attach = backend.attach.bind(backend);
+    let dying = true;
+    backend.attach = async (...args) => {
+      await attach(...args);
+      setTimeout(() => {
+        backend.progress += arrives;
+        if (dying) all.disconnect('408');
+      }, 500);
+    };
+    const before = all.device.logins;
+    all.disconnect('408');
+    await vi.advanceTimersByTimeAsync(60_000);
+    const minute = all.device.logins - before;
+    expect(minute).toBeGreaterThan(10);
+    expect(minute).toBeLessThan(most);
+    await vi.advanceTimersByTimeAsync(60_000);
+    expect(all.device.logins - before - minute).toBeLessThan(15);
+    expect(all.ended).toEqual([]);
+    // One that lasts puts it right.
+    dying = false;
+    await vi.advanceTimersByTimeAsync(20_000);
+    const then = all.device.logins;
+    all.disconnect('408');
+    await vi.advanceTimersByTimeAsync(400);
+    expect(all.device.logins).toBe(then + 1);
+  });
+
   it('ends with the grace time, whatever the agent does', async () => {
     const all = scene({ graceMs: 100_000 });
     await ready(all);

@@ -1,10 +1,10 @@
 /** What the operator's policy, or the options of a key, change about a session. */
-import ssh2, { type Client } from 'ssh2';
+import ssh2, { type Client, type ClientChannel } from 'ssh2';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { OpenRequest } from '../../../src/mux/device.js';
 import { NO_LIMITS, type KeyLimits } from '../../../src/ssh/key-options.js';
 import type { SshPolicy } from '../../../src/ssh/policy.js';
-import { run, startHarness, type Harness } from './harness.js';
+import { run, startHarness, until, type Harness } from './harness.js';
 import { makeClientKey } from './client-key.js';
 
 let harness: Harness;
@@ -41,6 +41,20 @@ describe('a forced command', () => {
       { kind: 'exec', command: Buffer.from('date'), env: { SSH_ORIGINAL_COMMAND: 'internal-sftp' } },
     ]);
     expect(requests()[0]).not.toHaveProperty('env.SSH_ORIGINAL_COMMAND');
+  });
+
+  it.each(['a forced command', 'a subsystem'])('is not the client’s to end: %s gets no signal', async (what) => {
+    const connected = await client(what === 'a subsystem' ? {} : { command: 'date' });
+    harness.gateway.device.onOpen = (channel) => channel.events.opened();
+    const channel = await new Promise<ClientChannel>((resolve) => {
+      if (what === 'a subsystem') connected.subsys('sftp', (_error, opened) => resolve(opened));
+      else connected.exec('x', (_error, opened) => resolve(opened));
+    });
+    channel.signal('KILL');
+    channel.end();
+    const device = harness.gateway.device.channels[0];
+    await until(() => device?.calls.includes('end') === true, 'the end of the input has arrived');
+    expect(device?.calls).toEqual(['end']);
   });
 
   it('finds the path of the device’s SFTP server where it takes its place', async () => {
