@@ -95,10 +95,11 @@ describe('the end of a login whose agent hangs', () => {
     const seconds = async (): Promise<number> => Math.floor(Number((await run('cat', ['/proc/uptime'])).stdout.toString().split('.')[0]));
     /** What it would end of the logins that began at `since` or later, by how. */
     const input = (since: number): string =>
-      `kill() { echo "kill $2 $(cat /proc/$2/cmdline)."; }\nIreset() { echo "reset $#"; cat /proc/$1/cmdline; }\nIj=${since}\n${look ?? ''}\nIhung`;
+      `kill() { echo "kill $2 $(tr -d '\\0' </proc/$2/cmdline)."; }\nIreset() { echo "reset $# $(tr -d '\\0' </proc/$1/cmdline)."; }\nIj=${since}\n${look ?? ''}\nIhung`;
     const ended = async (since: number): Promise<string> => {
       const { stdout } = await ssh(target, [`exec ${shell} -s 2>/dev/null`], { input: input(since) });
-      return stdout.toString().replaceAll('\0', '').replaceAll(account.name, 'USER').replace(/pts.\d+/, 'PTS');
+      // In the order of the numbers of the processes, which may begin anew.
+      return stdout.toString().replaceAll(account.name, 'USER').replace(/pts.\d+ */, 'PTS').replace(/^kill \d+ (.*?) *\.$/m, 'kill $1.').split('\n').sort().join(' ').trim();
     };
     const login = async (command: string): Promise<ReturnType<typeof startSsh>> => {
       const program = startSsh(target, [`sh -c 'stty raw -echo 2>/dev/null;w=b1;echo 1;${command};:'; :`], { options: ['-tt'], input: 'open' });
@@ -117,10 +118,8 @@ describe('the end of a login whose agent hangs', () => {
     programs.push(await login('read x'));
     const last = await seconds();
     await waitFor('the age', async () => (await seconds()) > last + 6, 20_000);
-    expect(await ended(start + 1)).toBe('reset 6\nsshd: USER@PTS');
-    const [first, ...rest] = (await ended(0)).split('\n').sort();
-    expect(first).toMatch(/^kill \d+ sshd: USER *\.$/);
-    expect(rest).toEqual(['reset 6', 'sshd: USER@PTS']);
+    expect(await ended(start + 1)).toBe('reset 6 sshd: USER@PTS.');
+    expect(await ended(0)).toBe('kill sshd: USER. reset 6 sshd: USER@PTS.');
     expect(await ended(last + 1)).toBe('');
     for (const program of programs) await program.stop();
     // Not the server itself, which has no child now and is root's, as we are.
