@@ -9,12 +9,13 @@ checkNode();
 
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { existsSync, mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { existsSync, mkdtempSync, readFileSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { basename, join } from 'node:path';
 import { ensureBuilt, ensurePackages, PrepareError, ROOT } from '../bin/lib/prepare.mjs';
 import { DEBIAN_PACKAGES } from './debian-packages.mjs';
 import { installMissing } from './support/install.mjs';
+import { endLeftovers } from './support/leftovers.mjs';
 
 /** The whole run, in milliseconds; what still runs then is killed and counts as a failure. */
 const DEADLINE_MS = 24 * 60_000;
@@ -65,24 +66,6 @@ function run(file, args, env = {}) {
       resolve(code ?? 1);
     });
   });
-}
-
-/**
- * Ends what the tests have left running (each process inherits the mark) and says what it was. A
- * test that leaves something behind is a fault of the test or of the program.
- */
-function endLeftovers(mark) {
-  const left = [];
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      if (!readFileSync(`/proc/${pid}/environ`, 'latin1').includes(mark)) continue;
-      left.push(`${pid} ${readFileSync(`/proc/${pid}/cmdline`, 'latin1').replaceAll('\0', ' ').slice(0, 200)}`);
-      process.kill(Number(pid), 'SIGKILL');
-    } catch {
-      // It ended while we looked.
-    }
-  }
-  return left;
 }
 
 async function main() {

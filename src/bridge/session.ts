@@ -7,6 +7,7 @@ import { DeviceAbsent, ServerAbsent, type Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
 import type { Device, Tier } from '../mux/device.js';
 import type { Credential } from '../ssh/gateway.js';
+import { RepairPace } from './pace.js';
 import { sayAgain } from './say-again.js';
 import { Watchdog } from './watchdog.js';
 
@@ -36,14 +37,6 @@ const REFUSALS = 4;
 const REFUSAL_PAUSE_MS = 1_000;
 const RETRY_MIN_MS = 200;
 const RETRY_MAX_MS = 5_000;
-/**
- * A session that is lost again within this time is no repair. After so many of them in a row the next login waits,
- * longer each time; one in which nothing arrived counts for more. A device whose shell ends as soon as it is there
- * would else be logged in to as fast as it answers, for ever.
- */
-const SHORT_LIVED_MS = 5_000;
-const SHORT_LIVED_FREE = 20;
-const EMPTY_COUNTS_FOR = 6;
 /** In-band logins tried before the tunnel's connection is replaced. */
 const LOGINS_PER_TUNNEL = 2;
 /** Time for the helper to take leave over the login that is there. */
@@ -78,10 +71,7 @@ export class DeviceSession {
   #tier: Tier = 'raw';
   #ended: Fault | undefined;
   #recovering = false;
-  /** When the session was last put right, and how far it had come then. */
-  #rightAt = Number.NEGATIVE_INFINITY;
-  #rightProgress: number | undefined;
-  #shortLived = 0;
+  readonly #pace = new RepairPace();
   /** When the first session was lost since a promise was kept: relogins without any are one fight. */
   #lostSince: number | undefined;
   #bootMs = BOOT_ATTEMPT_MS;
@@ -258,10 +248,8 @@ export class DeviceSession {
     let refusals = 0;
     // Our own connection was lost: the terminal may be as it was.
     let old = cause.code === 'TUNNEL';
-    if (since - this.#rightAt >= SHORT_LIVED_MS) this.#shortLived = 0;
-    else this.#shortLived += backend.progress === this.#rightProgress ? EMPTY_COUNTS_FOR : 1;
-    const tooMany = this.#shortLived - SHORT_LIVED_FREE;
-    if (tooMany > 0) await delay(Math.min(RETRY_MIN_MS * 2 ** tooMany, RETRY_MAX_MS), signal);
+    const pauseMs = this.#pace.lost(backend.progress);
+    if (pauseMs > 0) await delay(pauseMs, signal);
     for (let attempt = 1; ; attempt += 1) {
       if (this.#ended !== undefined) return;
       if (over.passed) {
@@ -274,8 +262,7 @@ export class DeviceSession {
         this.counters.recoveries += 1;
         this.counters.worstRecoveryMs = Math.max(this.counters.worstRecoveryMs, ms);
         this.#recovering = false;
-        this.#rightAt = performance.now();
-        this.#rightProgress = backend.progress;
+        this.#pace.right(backend.progress);
         this.#watch(backend, carrier);
         this.#log.info({ ms, attempt, ...this.counters }, 'the session on the device goes on');
         return;

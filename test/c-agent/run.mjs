@@ -8,12 +8,13 @@ checkNode();
 
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync, rmSync } from 'node:fs';
+import { mkdtempSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBuilt, ensurePackages, ROOT } from '../../bin/lib/prepare.mjs';
 import { compileAgent } from './compile.mjs';
+import { endLeftovers } from '../support/leftovers.mjs';
 
 const { values } = parseArgs({
   options: {
@@ -45,17 +46,6 @@ const child = spawn(process.execPath, [join(ROOT, 'node_modules/vitest/vitest.mj
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => {
-  endLeftovers();
+  endLeftovers(`C_AGENT_MARK=${mark}`);
   process.exit(code ?? (signal === null ? 1 : 130));
 });
-
-/** A run that was interrupted leaves programs behind; they have its mark in their environment. */
-function endLeftovers() {
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name) && Number(name) !== process.pid)) {
-    try {
-      if (readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`C_AGENT_MARK=${mark}`)) process.kill(Number(pid), 'SIGKILL');
-    } catch {
-      // It ended while we looked.
-    }
-  }
-}

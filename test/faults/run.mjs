@@ -8,10 +8,10 @@ checkNode();
 
 import { spawn } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { readdirSync, readFileSync } from 'node:fs';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBuilt, ensurePackages, ROOT } from '../../bin/lib/prepare.mjs';
+import { endLeftovers } from '../support/leftovers.mjs';
 
 const [what = 'faults', ...args] = process.argv.slice(2);
 const options = {
@@ -39,17 +39,6 @@ const child = spawn(
 );
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => {
-  endLeftovers();
+  endLeftovers(`FAULTS_MARK=${mark}`);
   process.exit(code ?? (signal === null ? 1 : 130));
 });
-
-/** A run that was interrupted leaves programs behind; they have its mark in their environment. */
-function endLeftovers() {
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      if (readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`FAULTS_MARK=${mark}`)) process.kill(Number(pid), 'SIGKILL');
-    } catch {
-      // It ended while we looked.
-    }
-  }
-}

@@ -15,13 +15,14 @@ checkNode();
 
 import { spawn, spawnSync } from 'node:child_process';
 import { randomUUID } from 'node:crypto';
-import { mkdtempSync, readdirSync, readFileSync } from 'node:fs';
+import { mkdtempSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { parseArgs } from 'node:util';
 import { ensureBuilt, ensurePackages, PrepareError, ROOT } from '../../bin/lib/prepare.mjs';
 import { DEBIAN_PACKAGES, SUITE_PACKAGES } from '../debian-packages.mjs';
 import { installMissing } from '../support/install.mjs';
+import { endLeftovers } from '../support/leftovers.mjs';
 
 const say = (text) => process.stdout.write(`${text}\n`);
 const giveUp = (text) => {
@@ -60,18 +61,7 @@ const child = spawn('unshare', ['-n', 'sh', '-c', 'ip link set lo up && exec "$@
 });
 for (const signal of ['SIGINT', 'SIGTERM', 'SIGHUP']) process.on(signal, () => child.kill(signal));
 child.on('exit', (code, signal) => {
-  endLeftovers();
+  endLeftovers(`SUITES_MARK=${mark}`);
   say(`logs: ${logs}`);
   process.exit(code ?? (signal === null ? 1 : 130));
 });
-
-/** A run that was interrupted leaves programs behind; they have its mark in their environment. */
-function endLeftovers() {
-  for (const pid of readdirSync('/proc').filter((name) => /^\d+$/.test(name))) {
-    try {
-      if (readFileSync(`/proc/${pid}/environ`, 'latin1').includes(`SUITES_MARK=${mark}`)) process.kill(Number(pid), 'SIGKILL');
-    } catch {
-      // It ended while we looked.
-    }
-  }
-}
