@@ -7,8 +7,8 @@ import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, List
 import { ShChannel, type Role } from './channel.js';
 import { Connector } from './connect.js';
 import { CookedTerminal } from './cooked.js';
-import { decodeSegment } from './encoding.js';
 import { parseFacts, type Facts } from './facts.js';
+import { Intake } from './intake.js';
 import { launchItems } from './launch.js';
 import { programLines } from './program.js';
 import { planListen } from './listen.js';
@@ -21,7 +21,7 @@ import { SftpServer } from './sftp-server.js';
 import { start } from './start.js';
 import { Uplink } from './uplink.js';
 import { Vigil } from './vigil.js';
-import type { SegmentStream, ShRecord } from './wire.js';
+import type { ShRecord } from './wire.js';
 import { FrameWriter } from './writer.js';
 
 /** How long the front of before has to answer, and four round trips. */
@@ -58,6 +58,7 @@ export class ShBackend implements Backend {
   #attached = false;
   #carrier: Carrier | undefined;
   readonly #vigil: Vigil;
+  readonly #intake: Intake;
   #turn = 0;
   #ended: Fault | undefined;
   #gone = false;
@@ -87,6 +88,18 @@ export class ShBackend implements Backend {
       this.onEnd(fault);
     };
     this.#vigil = new Vigil({ ...source, reports: this.#reports, ended }, options.graceSeconds);
+    this.#intake = new Intake({
+      uplink: this.#uplink,
+      reports: this.#reports,
+      vigil: this.#vigil,
+      channel: (number) => this.#channels.get(number),
+      existed: (number) => number < this.#nextChannel,
+      encoding: () => this.#facts?.encoding ?? 'b64',
+      gone: () => {
+        this.#gone = true;
+        this.#byeHeard?.();
+      },
+    });
     this.#lines = programLines({
       tag: this.#tag,
       name: `.iotda-${randomBytes(9).toString('hex')}`,
@@ -138,7 +151,7 @@ export class ShBackend implements Backend {
         directory: this.directory,
         // Output of a surviving command that is faster than the front's greeting.
         take: (record) => {
-          if (this.#facts !== undefined) this.#take(record);
+          if (this.#facts !== undefined) this.#intake.take(record);
         },
       },
       signal,
@@ -150,7 +163,7 @@ export class ShBackend implements Backend {
 
   async resume(carrier: Carrier, signal: AbortSignal): Promise<boolean> {
     const { srtt, blockChars } = this.#uplink;
-    const question = { tag: this.#tag, owedChars: blockChars, waitMs: RESUME_MS + 4 * srtt, take: (record: ShRecord) => this.#take(record) };
+    const question = { tag: this.#tag, owedChars: blockChars, waitMs: RESUME_MS + 4 * srtt, take: (record: ShRecord) => this.#intake.take(record) };
     const last = await askFront(carrier, question, signal);
     if (last === undefined || this.#ended !== undefined) return false;
     this.#reports.resume();
@@ -161,7 +174,7 @@ export class ShBackend implements Backend {
   /** A front listens at this carrier, and has done everything up to `last`. */
   #use(carrier: Carrier, last: number): void {
     const scanner = new RecordScanner(this.#tag, (record) => {
-      this.#take(record);
+      this.#intake.take(record);
     });
     carrier.onText = (bytes) => {
       scanner.feed(bytes);
@@ -310,92 +323,6 @@ export class ShBackend implements Backend {
     });
     this.#watch();
     this.#pump();
-  }
-
-  #take(record: ShRecord): void {
-    const now = performance.now();
-    this.#vigil.heard(now);
-    this.#uplink.heard();
-    switch (record.type) {
-      case 'a':
-        this.#uplink.acknowledged(record.value);
-        return;
-      case 'n':
-        this.#uplink.outOfStep(record.value);
-        return;
-      case 'm':
-        this.#uplink.damaged(record.value);
-        return;
-      case 'A':
-        return;
-      case 'F':
-        this.#uplink.impossible(record.value);
-        return;
-      case 'v':
-        this.#uplink.pieceArrived(record.line, record.index);
-        return;
-      case 'S':
-        this.#sentAgain(record, now);
-        return;
-      case 'c':
-        this.#channels.get(record.channel)?.taken(record.taken);
-        this.#vigil.taken();
-        return;
-      case 'p':
-        this.#vigil.answered();
-        for (const [number, count] of record.taken) this.#channels.get(number)?.taken(count);
-        return;
-      case 'o':
-      case 'e':
-        this.#segment(record.type, record, now);
-        return;
-      case 'x':
-        this.#exit(record, now);
-        return;
-      case 'b':
-        this.#gone = true;
-        this.#byeHeard?.();
-        return;
-      default:
-        return;
-    }
-  }
-
-  #segment(stream: SegmentStream, record: { channel: number; index: number; text: string }, now: number): void {
-    const channel = this.#channels.get(record.channel);
-    if (channel === undefined) {
-      this.#forgotten(record.channel);
-      return;
-    }
-    const bytes = decodeSegment(record.text, this.#facts?.encoding ?? 'b64');
-    if (bytes === undefined) return;
-    this.#reports.touch(channel);
-    this.#reports.segment(channel.streams[stream], record.text.length, channel.segment(stream, record.index, bytes, now));
-  }
-
-  /** The device has had a segment for us for a while. */
-  #sentAgain(record: { stream: SegmentStream; channel: number; index: number }, now: number): void {
-    const channel = this.#channels.get(record.channel);
-    if (channel === undefined) this.#forgotten(record.channel);
-    else if (!channel.streams[record.stream].exists(record.index, now)) {
-      this.#reports.touch(channel);
-      this.#reports.again();
-    }
-  }
-
-  #exit(record: Extract<ShRecord, { type: 'x' }>, now: number): void {
-    const channel = this.#channels.get(record.channel);
-    if (channel === undefined) {
-      this.#forgotten(record.channel);
-      return;
-    }
-    if (channel.exited(record, now)) this.#reports.exit();
-  }
-
-  /** Told again of a channel whose end we have seen: the device has not heard so yet. */
-  #forgotten(number: number): void {
-    if (this.#uplink.idle && number < this.#nextChannel) this.#reports.free(number);
-    else this.#reports.again();
   }
 
   #pump(): void {
