@@ -272,6 +272,10 @@ class Link(object):
             self.heard = now
             if flags & REPLY:
                 self.ack_now = True
+                if self.backoff > 1:
+                    # The bridge is there, perhaps again: what it does not have is not for in half a minute.
+                    self.backoff = 0
+                    self.moved = now - self.rto()
             self.acked(high << 32 | low, pn, list(zip(n[::2], n[1::2])), now)
         elif kind == BYE_PACKET:
             self.heard = now

@@ -305,5 +305,27 @@ def hangs(scope, seed):
     return {'ended': ended, 'waits': waits, 'late': round(login.due(link, {1: 1}) - asked, 2)}
 
 
+def back(scope, seed):
+    """What is sent again, and when, to a bridge that was away, and asks from the terminal of before."""
+    peer = Peer(SECRET)
+    link, now = End(scope, b'down', b'up').link, 1.
+    link.attach(now)
+    link.out += b'output'
+    link.pull(now, 9999)
+    for n in range(6):
+        now = link.due()
+        assert link.pull(now, 9999)
+    waits = link.due() - now
+    nothing = link.pull(now + .01, 9999)
+    link.feed(peer.packet(struct.pack('>BBHIIB', 2, 1, 0, 0, 0, 0)), now + .02)
+    text = [base64.b64decode(piece[1:]) for piece in link.pull(now + .02, 9999).split(b';')[:-1]]
+    acks = [raw[5] for raw in text if raw[4] == 2]
+    again = [raw[16:-4].decode() for raw in text if raw[4] == 1]
+    # Asked again at once: it is on its way.
+    link.feed(peer.packet(struct.pack('>BBHIIB', 2, 1, 0, 0, 0, 0)), now + .03)
+    more = [raw for raw in link.pull(now + .03, 9999).split(b';')[:-1] if base64.b64decode(raw[1:])[4] == 1]
+    return {'waits': waits, 'nothing': len(nothing), 'acks': acks, 'again': again, 'more': len(more), 'next': round(link.due() - now, 1)}
+
+
 if __name__ == '__main__':
     print(json.dumps(globals()[sys.argv[2]](helper(sys.argv[1]), int(sys.argv[3]) if len(sys.argv) > 3 else 1)))
