@@ -25,7 +25,7 @@ const flags = Object.fromEntries(Object.keys(options).map((name) => [name, { typ
 const { values } = parseArgs({ args, options: { ...flags, verbose: { type: 'boolean' } } });
 const env = Object.fromEntries(Object.entries(values).flatMap(([name, value]) => (options[name] === undefined ? [] : [[options[name], value]])));
 if (values.verbose) env.FAULTS_VERBOSE = '1';
-// The default run is the one that FAULTS.md tells of.
+// A run without arguments, and that alone, writes its table into FAULTS.md.
 if (what === 'faults' && args.length === 0) env.FAULTS_WRITE = join(ROOT, 'FAULTS.md');
 
 const mark = randomUUID();

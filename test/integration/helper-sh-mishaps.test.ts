@@ -15,11 +15,17 @@ afterAll(() => scope.end());
 const onDevice = async (script: string): Promise<string> => (await ssh(stack.direct, [script])).stdout.toString();
 const LOST = 'its end, or some of its output, is lost';
 
-/** Starts a command, does this on the device once it runs, and tells how it ended. */
-async function during(command: string, script: string, options: readonly string[] = []): Promise<{ status: number | null; stderr: string }> {
+/** A command that has said `up`. */
+async function running(command: string, options: readonly string[] = []): Promise<ReturnType<typeof startSsh>> {
   const program = startSsh(stack, [command], { options, input: 'open', timeoutMs: 60_000 });
   scope.add(() => program.stop());
   await waitFor('the command to run', () => program.stdout.includes('up'));
+  return program;
+}
+
+/** Starts a command, does this on the device once it runs, and tells how it ended. */
+async function during(command: string, script: string, options: readonly string[] = []): Promise<{ status: number | null; stderr: string }> {
+  const program = await running(command, options);
   await onDevice(script);
   const { status } = await program.done;
   return { status, stderr: program.stderr };
@@ -56,9 +62,7 @@ describe('when the device kills', () => {
   });
 
   test('the front while it starts a command, that is started all the same, once', async () => {
-    const first = startSsh(stack, ['echo up; cat'], { input: 'open' });
-    scope.add(() => first.stop());
-    await waitFor('the command to run', () => first.stdout.includes('up'));
+    const first = await running('echo up; cat');
     const killer = startSsh(stack.direct, [`cd /dev/shm/.iotda-*; n=$(ls -d [0-9]* | sort -n | tail -1); n=$((n+1)); echo ready
       until [ -d $n ]; do :; done; kill -KILL -$(cat fp); echo killed`]);
     scope.add(() => killer.stop());
@@ -79,12 +83,10 @@ describe('when the device kills', () => {
   });
 
   test('the janitor, another takes its place, and one only', async () => {
-    const program = startSsh(stack, ['echo up; exec cat'], { input: 'open' });
-    scope.add(() => program.stop());
-    await waitFor('the command to run', () => program.stdout.includes('up'));
+    const program = await running('echo up; exec cat');
     const janitors = async (): Promise<string[]> => (await onDevice('pgrep -u "$(id -u)" -f "[r] jan$"')).split('\n').filter((line) => line !== '');
     const [killed = ''] = await janitors();
-    await onDevice(`kill -KILL ${killed}; d=$(echo /dev/shm/.iotda-*); setsid sh "$d/r" jan </dev/null >/dev/null 2>&1 & sleep 0.5; echo ${killed} >/dev/shm/.iotda-*/jp`);
+    await onDevice(`kill -KILL ${killed}; d=$(echo /dev/shm/.iotda-*); setsid sh "$d/r" jan </dev/null >/dev/null 2>&1 & until [ "$(cat "$d/jp")" != ${killed} ]; do :; done; echo ${killed} >"$d/jp"`);
     // The one started just now is told by its number that it is not the one; the front starts the right one.
     await waitFor('the next janitor', async () => {
       const [only, ...more] = await janitors();
