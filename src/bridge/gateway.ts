@@ -161,7 +161,7 @@ export class BridgeGateway implements Gateway {
       case 'sh':
         return new ShBackend({ graceSeconds: Math.round(this.#options.graceMs / 1000), log });
       case 'raw':
-        return new RawBackend(user);
+        return new RawBackend(user, this.#options.graceMs);
     }
   }
 

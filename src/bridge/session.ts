@@ -221,9 +221,11 @@ export class DeviceSession {
     if (this.#ended !== undefined || this.#recovering) return;
     this.#recovering = true;
     this.#watchdog.stop();
-    this.#log.warn({ reason: cause.message }, 'the session on the device was lost; logging in again');
     this.#lostSince ??= performance.now();
     this.#backend?.detach(cause);
+    // A plain terminal ends with its login.
+    if (this.#ended !== undefined) return;
+    this.#log.warn({ reason: cause.message }, 'the session on the device was lost; logging in again');
     this.#work = this.#recover(cause).catch((error: unknown) => {
       this.end(toFault(error));
     });

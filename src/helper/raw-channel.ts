@@ -1,0 +1,175 @@
+import { StringDecoder } from 'node:string_decoder';
+import { Fault } from '../base/errors.js';
+import type { Carrier } from '../link/carrier.js';
+import type { Channel, ChannelEvents, Refusal } from '../mux/device.js';
+import { splitCommandData } from '../protocol/command.js';
+
+/** Output nobody has taken yet; the terminal has no flow control, so beyond it the channel ends. */
+const OUTPUT_LIMIT_BYTES = 4 * 1024 * 1024;
+/** Typed text that has not left yet; beyond it the client is held back, and asked for more below half of it. */
+const INPUT_LIMIT_BYTES = 64 * 1024;
+const INPUT_STEP_MS = 20;
+/** Input that nothing was printed after for this long: an empty command, a no-op, makes some agents go on. */
+export const MUTE_NUDGE_MS = 1_000;
+/** And for this long: the client is told, since nobody else can judge it. */
+export const MUTE_NOTICE_MS = 15_000;
+/** After the end of the input, where no terminal was asked for: this long without output is the end. */
+export const QUIET_END_MS = 10_000;
+
+export interface RawChannelOptions {
+  events: ChannelEvents;
+  carrier: Carrier;
+  /** The client has a terminal: then the end of its input means nothing, as under sshd. */
+  pty: boolean;
+  /** Input that nothing was printed after for this long means that the session is lost. */
+  graceMs: number;
+  /** The channel is over by itself, or by its client's wish. */
+  gone(fault: Fault): void;
+}
+
+/** Refuses before anything was opened. */
+export function refusedChannel(events: ChannelEvents, reason: Refusal): Channel {
+  queueMicrotask(() => {
+    events.refused(reason);
+  });
+  const nothing = (): void => undefined;
+  return { write: () => true, end: nothing, consumed: nothing, closeOutput: nothing, resize: nothing, signal: nothing, close: nothing };
+}
+
+/**
+ * One client at the login's own terminal. A terminal promises nothing, and the agent's session may die in silence: what
+ * was typed and not even echoed is the only sign of it, and may as well be a program that is busy. So the client is told
+ * after a while, and cut only after the grace.
+ */
+export class RawChannel implements Channel {
+  readonly #options: RawChannelOptions;
+  readonly #decoder = new StringDecoder('utf8');
+  #untaken = 0;
+  #done = false;
+  #ended = false;
+  /** Runs from input to the next output. */
+  #mute: NodeJS.Timeout | undefined;
+  /** Runs from output to output once the client has ended its input. */
+  #quiet: NodeJS.Timeout | undefined;
+  #drain: NodeJS.Timeout | undefined;
+
+  constructor(options: RawChannelOptions) {
+    this.#options = options;
+  }
+
+  deliver(bytes: Buffer): void {
+    if (this.#done) return;
+    this.#heard();
+    this.#untaken += bytes.length;
+    if (this.#untaken > OUTPUT_LIMIT_BYTES) {
+      this.#fail('The device prints faster than the client reads, and a plain terminal cannot be held back.');
+      return;
+    }
+    this.#options.events.data('out', bytes);
+  }
+
+  finish(fault: Fault | undefined): void {
+    if (this.#done) return;
+    this.#done = true;
+    for (const timer of [this.#mute, this.#quiet, this.#drain]) clearTimeout(timer);
+    // With a fault no eof: nothing can be told after it.
+    if (fault === undefined) this.#options.events.eof();
+    this.#options.events.closed(fault);
+  }
+
+  write(bytes: Buffer): boolean {
+    if (this.#done) return true;
+    // The protocol cannot carry NUL: the agent would cut the frame there.
+    const text = this.#decoder.write(bytes).replaceAll('\0', '');
+    this.#type(text);
+    return this.#drain === undefined;
+  }
+
+  #type(text: string): void {
+    const { carrier } = this.#options;
+    if (text === '') return;
+    for (const piece of splitCommandData(text, carrier.maxWrite)) carrier.write(piece);
+    this.#mute ??= setTimeout(() => {
+      this.#nudge();
+    }, MUTE_NUDGE_MS);
+    if (carrier.buffered > INPUT_LIMIT_BYTES) this.#drain ??= setInterval(() => {
+      this.#drained();
+    }, INPUT_STEP_MS);
+  }
+
+  #drained(): void {
+    if (this.#options.carrier.buffered > INPUT_LIMIT_BYTES / 2) return;
+    clearInterval(this.#drain);
+    this.#drain = undefined;
+    this.#options.events.drain();
+  }
+
+  end(): void {
+    if (this.#done || this.#ended) return;
+    this.#ended = true;
+    // A terminal has no end of input; Ctrl-D would end the login shell, which the agent does not survive.
+    if (!this.#options.pty) this.#awaitQuiet();
+  }
+
+  consumed(bytes: number): void {
+    this.#untaken -= bytes;
+  }
+
+  resize(): void {
+    // The protocol has no resize, and typing stty into an unknown program would be wrong.
+  }
+
+  signal(name: string): void {
+    if (!this.#done && name === 'INT') this.#type('\u0003');
+  }
+
+  closeOutput(): void {
+    // Nothing to close: the terminal prints on.
+  }
+
+  close(): void {
+    this.#over(undefined, 'The client of the plain terminal is gone.');
+  }
+
+  #heard(): void {
+    clearTimeout(this.#mute);
+    this.#mute = undefined;
+    if (this.#quiet !== undefined) this.#awaitQuiet();
+  }
+
+  #awaitQuiet(): void {
+    clearTimeout(this.#quiet);
+    this.#quiet = setTimeout(() => {
+      this.#fail(`The input has ended, and the device has printed nothing for ${String(QUIET_END_MS / 1000)} s; a plain terminal knows no end of input and no exit status.`);
+    }, QUIET_END_MS);
+  }
+
+  #nudge(): void {
+    this.#options.carrier.write('');
+    this.#mute = setTimeout(() => {
+      this.#notice();
+    }, MUTE_NOTICE_MS - MUTE_NUDGE_MS);
+  }
+
+  #notice(): void {
+    const { events, graceMs, pty } = this.#options;
+    const end = pty ? '\r\n' : '\n';
+    const note = Buffer.from(`${pty ? end : ''}iotda-ssh: The device has printed nothing since the input of ${String(MUTE_NOTICE_MS / 1000)} s ago: a program is busy there, or the session is lost.${end}`);
+    this.#untaken += note.length;
+    events.data('err', note);
+    this.#mute = setTimeout(() => {
+      this.#fail(`The device has printed nothing for ${String(graceMs / 1000)} s after input; its session is taken for lost.`);
+    }, Math.max(0, graceMs - MUTE_NOTICE_MS));
+  }
+
+  #fail(reason: string): void {
+    const fault = new Fault('DEVICE_LOST', reason);
+    this.#over(fault, reason);
+  }
+
+  #over(fault: Fault | undefined, reason: string): void {
+    if (this.#done) return;
+    this.finish(fault);
+    this.#options.gone(fault ?? new Fault('DEVICE_LOST', reason));
+  }
+}
