@@ -1,6 +1,7 @@
 import type { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import type { SshPolicy } from '../ssh/policy.js';
+import type { ListenAddress } from '../ssh/listen.js';
 import { startSshServer, type SshServer, type SshServerOptions } from '../ssh/server.js';
 import { TunnelClient } from '../tunnel/client.js';
 import type { TunnelOptions } from '../tunnel/options.js';
@@ -14,7 +15,7 @@ export const GRACE_MS = 600_000;
 
 export interface BridgeOptions {
   tunnel: Omit<TunnelOptions, 'log'>;
-  listen: { host: string; port: number };
+  listen: ListenAddress;
   /** Private keys in OpenSSH's format, best first. */
   hostKeys: readonly string[];
   tier?: TierChoice;
@@ -28,8 +29,7 @@ export interface BridgeOptions {
 }
 
 export interface Bridge {
-  readonly address: string;
-  readonly port: number;
+  readonly address: ListenAddress;
   /** See SshServer. */
   readonly hostKey: SshServer['hostKey'];
   /** Resolves when the platform ended the tunnel for good. */
@@ -65,7 +65,6 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
   gateway.start();
   return {
     address: server.address,
-    port: server.port,
     hostKey: server.hostKey,
     ended,
     get state() {

@@ -1,4 +1,6 @@
+import { resolve } from 'node:path';
 import { Fault } from '../base/errors.js';
+import type { ListenAddress } from '../ssh/listen.js';
 
 /** Where to listen or to connect. `host` is a name or an IP address without brackets. */
 export interface Address {
@@ -35,8 +37,22 @@ export function parseAddress(text: string): Address {
   return { host: v6 ?? (host === undefined || host === '' ? DEFAULT_HOST : host), port: Number(port) };
 }
 
+/** unix(7): sun_path, less its end. */
+const SOCKET_NAME_BYTES = 107;
+
+/** HOST:PORT, or a Unix socket's file, which has a slash in its name. */
+export function parseListenAddress(text: string): ListenAddress {
+  if (!text.includes('/')) return parseAddress(text);
+  const path = resolve(text);
+  // Node would cut it, and listen on another name.
+  if (Buffer.byteLength(path) > SOCKET_NAME_BYTES) throw new Fault('USAGE', `"${path}" is too long for a Unix socket: ${SOCKET_NAME_BYTES} bytes at most.`);
+  return { path };
+}
+
 /** The same text form back, for people and for other programs. */
-export function formatAddress({ host, port }: Address): string {
+export function formatAddress(address: ListenAddress): string {
+  if ('path' in address) return address.path;
+  const { host, port } = address;
   return host.includes(':') ? `[${host}]:${port}` : `${host}:${port}`;
 }
 

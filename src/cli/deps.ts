@@ -8,6 +8,7 @@ import type { Log } from '../base/log.js';
 import type { BridgeOptions } from '../bridge/bridge.js';
 import type { TierChoice } from '../bridge/session.js';
 import type { TunnelEntry } from '../relay/config.js';
+import type { ListenAddress } from '../ssh/listen.js';
 import type { SshPolicy } from '../ssh/policy.js';
 import type { Address } from './address.js';
 
@@ -60,7 +61,7 @@ export interface AgentService extends Service {
 
 export interface BridgeSettings {
   tunnel: TunnelSettings;
-  listen: Address;
+  listen: ListenAddress;
   /** undefined: in the state folder. */
   hostKeyFiles: readonly string[] | undefined;
   tier: TierChoice;
@@ -79,7 +80,7 @@ export interface BridgeService extends Service {
   /** For the log, when somebody asks. */
   readonly state: Record<string, unknown>;
   /** Where it listens, with the port that was chosen. */
-  readonly address: Address;
+  readonly address: ListenAddress;
   /** The first host key: algorithm and base64, and its fingerprint. */
   readonly hostKey: { publicKey: string; fingerprint: string };
 }

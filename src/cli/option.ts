@@ -2,7 +2,8 @@
 import { InvalidArgumentError, Option, type Command } from 'commander';
 import { Fault } from '../base/errors.js';
 import { LOG_FORMATS, LOG_LEVELS, type LogFormat, type LogLevel } from '../base/log.js';
-import { parseAddress, type Address } from './address.js';
+import type { ListenAddress } from '../ssh/listen.js';
+import { parseAddress, parseListenAddress, type Address } from './address.js';
 
 /** `--ready-file <path>` is also IOTDA_SSH_READY_FILE. */
 export function envName(flags: string): string {
@@ -39,6 +40,11 @@ export function parsed<T>(parse: (text: string) => T): (text: string) => T {
 
 /** An address to listen on (port 0: any free one). */
 export const listenAddress: (text: string) => Address = parsed(parseAddress);
+
+export const SSH_LISTEN_HELP = 'HOST:PORT to listen on, port 0 for any free one; or a Unix socket, as in ./gw7.sock';
+
+/** The same, or a Unix socket. */
+export const sshListenAddress: (text: string) => ListenAddress = parsed(parseListenAddress);
 
 /** An address to connect to. */
 export const peerAddress: (text: string) => Address = parsed((text) => {

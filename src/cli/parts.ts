@@ -24,7 +24,7 @@ export const PARTS: Parts = {
     const hostKeys = await (hostKeyFiles === undefined ? loadHostKeys() : loadHostKeyFiles(hostKeyFiles));
     const bridge = await startBridge({ ...rest, hostKeys, keyLogin: await keyLogin(keys, rest.log) });
     return {
-      address: { host: bridge.address, port: bridge.port },
+      address: bridge.address,
       hostKey: bridge.hostKey,
       ended: bridge.ended,
       get state() {

@@ -2,7 +2,8 @@
 import type { Command } from 'commander';
 import { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { formatAddress, isLoopback, type Address } from './address.js';
+import type { ListenAddress } from '../ssh/listen.js';
+import { formatAddress, isLoopback } from './address.js';
 import type { TunnelSettings } from './deps.js';
 import { readText } from './files.js';
 import { option, tunnelUri } from './option.js';
@@ -56,8 +57,8 @@ async function token(options: TunnelOptions, command: Command, log: Log): Promis
 }
 
 /** Refuses to listen for other machines unless the operator said so. */
-export function checkListen(address: Address, options: { allowRemoteListen?: boolean }, log: Log): void {
-  if (isLoopback(address.host)) return;
+export function checkListen(address: ListenAddress, options: { allowRemoteListen?: boolean }, log: Log): void {
+  if ('path' in address || isLoopback(address.host)) return;
   if (options.allowRemoteListen !== true) {
     throw new Fault('USAGE', `${formatAddress(address)} can be reached from other machines: add --allow-remote-listen if that is what you want, or listen on 127.0.0.1`);
   }

@@ -54,7 +54,7 @@ export class Connection {
     this.#options = options;
     const { socket } = options;
     const address = plainAddress(socket.remoteAddress);
-    this.#log = options.log.child({ client: `${address}:${socket.remotePort ?? 0}` });
+    this.#log = options.log.child({ client: socket.remotePort === undefined ? address : `${address}:${socket.remotePort}` });
     this.#env = connectionEnv(socket);
     this.#transport = new Transport({
       core: options.core,
@@ -183,15 +183,16 @@ export class Connection {
   }
 }
 
-/** IPv4 addresses of a dual-stack socket as people write them. */
+/** IPv4 addresses of a dual-stack socket as people write them; sshd's word where there is none, as on a Unix socket. */
 function plainAddress(address: string | undefined): string {
-  return (address ?? '0.0.0.0').replace(/^::ffff:/, '');
+  return (address ?? 'UNKNOWN').replace(/^::ffff:/, '');
 }
 
+/** What sshd says in the place of a port where there is none. */
+const NO_PORT = 65_535;
+
 function connectionEnv(socket: Socket): Record<string, string> {
-  const from = `${plainAddress(socket.remoteAddress)} ${socket.remotePort ?? 0}`;
-  return {
-    SSH_CLIENT: `${from} ${socket.localPort ?? 0}`,
-    SSH_CONNECTION: `${from} ${plainAddress(socket.localAddress)} ${socket.localPort ?? 0}`,
-  };
+  const from = `${plainAddress(socket.remoteAddress)} ${socket.remotePort ?? NO_PORT}`;
+  const port = socket.localPort ?? NO_PORT;
+  return { SSH_CLIENT: `${from} ${port}`, SSH_CONNECTION: `${from} ${plainAddress(socket.localAddress)} ${port}` };
 }

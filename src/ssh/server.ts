@@ -1,5 +1,5 @@
 /** The SSH server: listens, keeps count of its clients, and ends them in good order. */
-import { createServer, type AddressInfo, type Socket } from 'node:net';
+import { createServer, type Socket } from 'node:net';
 import { Fault } from '../base/errors.js';
 import { LineBudget, type Log } from '../base/log.js';
 import { weakAmong } from './algorithm-list.js';
@@ -8,6 +8,7 @@ import { FailurePace } from './auth.js';
 import { Connection } from './connection.js';
 import type { Gateway } from './gateway.js';
 import * as limits from './limits.js';
+import { listen, type ListenAddress } from './listen.js';
 import { DEFAULT_POLICY, type SshPolicy } from './policy.js';
 import { fingerprint } from './public-key.js';
 import { loadSsh2, type HostKey } from './ssh2-core.js';
@@ -23,7 +24,7 @@ export const SSH_IDENT = 'OpenSSH_9.9 iotda-ssh-bridge';
 const DRAIN_STEP_MS = 50;
 
 export interface SshServerOptions {
-  listen: { host: string; port: number };
+  listen: ListenAddress;
   /** Private keys in OpenSSH's format, best first (host-key.ts makes them). */
   hostKeys: readonly string[];
   gateway: Gateway;
@@ -46,7 +47,9 @@ export interface SshServerOptions {
 }
 
 export interface SshServer {
-  readonly address: string;
+  /** With the port that was chosen. */
+  readonly address: ListenAddress;
+  /** 0 on a Unix socket. */
   readonly port: number;
   /** The best host key that is served: as in a public key file ("ssh-ed25519 AAAA…"), and SHA256:…. */
   readonly hostKey: { publicKey: string; fingerprint: string };
@@ -137,16 +140,12 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   };
 
   const server = createServer(accept);
-  await new Promise<void>((resolve, reject) => {
-    server.once('error', (cause: NodeJS.ErrnoException) => reject(listenFault(cause, options.listen)));
-    server.listen({ host: options.listen.host, port: options.listen.port }, resolve);
-  });
+  const address = await listen(server, options.listen);
   server.on('error', (cause) => log.error({ err: cause }, 'the SSH listener failed'));
-  const bound = server.address() as AddressInfo;
 
   return {
-    address: bound.address,
-    port: bound.port,
+    address,
+    port: 'port' in address ? address.port : 0,
     hostKey: { publicKey: `${served.type} ${served.getPublicSSH().toString('base64')}`, fingerprint: fingerprint(served.getPublicSSH()) },
     get connections() {
       return clients.size;
@@ -174,16 +173,4 @@ function byAlgorithm(keys: readonly HostKey[], allowed: readonly string[]): Reco
     }
   }
   return table;
-}
-
-function listenFault(cause: NodeJS.ErrnoException, where: { host: string; port: number }): Fault {
-  const place = `${where.host}:${where.port}`;
-  const reasons: Readonly<Record<string, string>> = {
-    EADDRINUSE: 'another program uses that port; choose another one',
-    EACCES: 'ports below 1024 need privileges; choose a higher one',
-    EADDRNOTAVAIL: 'this machine has no such address',
-    ENOTFOUND: 'the host name is not known',
-  };
-  const why = reasons[cause.code ?? ''] ?? cause.message;
-  return new Fault('LOCAL', `Cannot listen on ${place}: ${why}.`, { cause });
 }

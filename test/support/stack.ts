@@ -20,6 +20,7 @@ export interface ReadyFile {
   pid: number;
   host: string;
   port: number;
+  socket?: string;
   user?: string;
   hostKeyFingerprint?: string;
   knownHosts?: string;

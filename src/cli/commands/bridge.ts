@@ -1,17 +1,18 @@
 import { Command } from 'commander';
 import { Fault } from '../../base/errors.js';
 import type { Log } from '../../base/log.js';
-import { formatAddress, type Address } from '../address.js';
+import type { ListenAddress } from '../../ssh/listen.js';
+import { formatAddress } from '../address.js';
 import type { BridgeSettings, Parts } from '../deps.js';
-import { knownHostsLine } from '../known-hosts.js';
-import { listenAddress, option, withCommonOptions, type CommonOptions } from '../option.js';
+import { option, SSH_LISTEN_HELP, sshListenAddress, withCommonOptions, type CommonOptions } from '../option.js';
+import { whereToConnect } from '../ready-file.js';
 import { checked, readSecretCommand, readSecretFile } from '../secrets.js';
 import { serve } from '../serve.js';
 import { serverSettings, withServerOptions, type ServerOptions } from '../server-options.js';
 import { checkListen, tunnelSettings, withTunnelOptions, type TunnelOptions } from '../shared-options.js';
 
 interface BridgeOptions extends CommonOptions, TunnelOptions, ServerOptions {
-  listen: Address;
+  listen: ListenAddress;
   authorizedKeys?: string;
   deviceUser?: string;
   devicePasswordFile?: string;
@@ -23,7 +24,7 @@ const PASSWORD_VARIABLE = 'IOTDA_SSH_DEVICE_PASSWORD';
 
 export function bridgeCommand(parts: Parts, exit: (code: number) => void): Command {
   const command = withTunnelOptions(new Command('bridge').description('Be the SSH server: ssh to this address reaches the device behind the tunnel.'))
-    .addOption(option('--listen <address>', 'HOST:PORT to listen on; port 0 for any free one').argParser(listenAddress).default({ host: '127.0.0.1', port: 2222 }, '127.0.0.1:2222'))
+    .addOption(option('--listen <address>', SSH_LISTEN_HELP).argParser(sshListenAddress).default({ host: '127.0.0.1', port: 2222 }, '127.0.0.1:2222'))
     .addOption(option('--authorized-keys <file>', 'public keys that may log in without a password (authorized_keys format)'))
     .addOption(option('--device-user <user>', 'the user such a key logs in to the device as'))
     .addOption(option('--device-password-file <file>', `file with that user’s password on the device; - for standard input (env alone: ${PASSWORD_VARIABLE})`))
@@ -41,10 +42,9 @@ export function bridgeCommand(parts: Parts, exit: (code: number) => void): Comma
         log.info({ address: formatAddress(bridge.address), hostKey: bridge.hostKey.fingerprint }, 'bridge is ready');
         return {
           ready: {
-            ...bridge.address,
+            ...whereToConnect(bridge.address, bridge.hostKey.publicKey),
             ...(options.deviceUser === undefined ? {} : { user: options.deviceUser }),
             hostKeyFingerprint: bridge.hostKey.fingerprint,
-            knownHosts: knownHostsLine(bridge.address, bridge.hostKey.publicKey),
           },
         };
       }),

@@ -3,10 +3,11 @@ import { userInfo } from 'node:os';
 import { Command } from 'commander';
 import { PROFILE_NAMES, type ProfileName } from '../../agent/profiles.js';
 import type { Log } from '../../base/log.js';
-import { isLoopback, type Address } from '../address.js';
+import type { ListenAddress } from '../../ssh/listen.js';
+import { isLoopback } from '../address.js';
 import type { Parts } from '../deps.js';
-import { knownHostsLine } from '../known-hosts.js';
-import { listenAddress, option, wholeNumber, withCommonOptions, type CommonOptions } from '../option.js';
+import { option, SSH_LISTEN_HELP, sshListenAddress, wholeNumber, withCommonOptions, type CommonOptions } from '../option.js';
+import { whereToConnect } from '../ready-file.js';
 import { readSecretFile } from '../secrets.js';
 import { serve } from '../serve.js';
 import { serverSettings, withServerOptions, type ServerOptions } from '../server-options.js';
@@ -14,7 +15,7 @@ import { checkListen } from '../shared-options.js';
 import { MAX_SEED } from './device.js';
 
 interface DemoOptions extends CommonOptions, ServerOptions {
-  listen: Address;
+  listen: ListenAddress;
   passwordFile?: string;
   shell?: string;
   profile: ProfileName;
@@ -27,7 +28,7 @@ const PASSWORD_BYTES = 9;
 export function demoCommand(parts: Parts, exit: (code: number) => void): Command {
   const command = new Command('demo')
     .description('Everything on this machine in one process: relay, a device with a login shell of yours, and the bridge.')
-    .addOption(option('--listen <address>', 'HOST:PORT to listen on; port 0 for any free one').argParser(listenAddress).default({ host: '127.0.0.1', port: 2222 }, '127.0.0.1:2222'))
+    .addOption(option('--listen <address>', SSH_LISTEN_HELP).argParser(sshListenAddress).default({ host: '127.0.0.1', port: 2222 }, '127.0.0.1:2222'))
     .addOption(option('--password-file <file>', 'file with the password; without it a random one is made and shown'))
     .addOption(option('--shell <path>', 'login shell of the device (default: yours)'))
     .addOption(option('--profile <name>', 'which agent the device behaves like').choices(PROFILE_NAMES).default('sound'))
@@ -56,7 +57,7 @@ export function demoCommand(parts: Parts, exit: (code: number) => void): Command
         );
         const { publicKey, fingerprint: hostKeyFingerprint } = bridge.hostKey;
         return {
-          ready: { ...bridge.address, user, hostKeyFingerprint, knownHosts: knownHostsLine(bridge.address, publicKey) },
+          ready: { ...whereToConnect(bridge.address, publicKey), user, hostKeyFingerprint },
           announcement: announcement(bridge.address, user, given === undefined ? password : undefined, hostKeyFingerprint),
         };
       }),
@@ -71,12 +72,19 @@ async function givenPassword(options: DemoOptions, log: Log): Promise<string | u
   return secret.value;
 }
 
+/** Arguments of ssh. */
+function destination(address: ListenAddress, user: string): string {
+  if ('path' in address) return `-o ProxyCommand='nc -U ${address.path}' ${user}@device`;
+  const { host, port } = address;
+  return `-p ${port} ${user}@${isLoopback(host) && host !== '::1' ? 'localhost' : host}`;
+}
+
 /** What the user reads; `password` undefined when it is the user's own. */
-function announcement({ host, port }: Address, user: string, password: string | undefined, key: string): string {
+function announcement(address: ListenAddress, user: string, password: string | undefined, key: string): string {
   return [
     'A device with your own login shell is behind this address. From another terminal:',
     '',
-    `  ssh -p ${port} ${user}@${isLoopback(host) && host !== '::1' ? 'localhost' : host}`,
+    `  ssh ${destination(address, user)}`,
     '',
     `  password  ${password ?? 'the one in your password file'}${password === undefined ? '' : '  (for this run only)'}`,
     `  host key  ${key}`,

@@ -28,7 +28,8 @@ export interface BridgesOptions {
 
 interface Running {
   key: string;
-  port: number;
+  /** Where it is reached: a Unix socket, as sshd -i has no address either, or a port. */
+  listen: string;
   scope: Scope;
   program: Program;
 }
@@ -46,6 +47,8 @@ export async function startBridges(scope: Scope, options: BridgesOptions): Promi
   const { account } = options;
   const sshd = await startSshd(scope, { users: [account.name] });
   const dir = await scope.tempDir('bridges');
+  // The scripts run as the user, and reach the bridges' sockets.
+  await chmod(dir, 0o711);
   const tunnels = Array.from({ length: TUNNELS }, (_, index) => ({
     tunnel_id: `t${index}`,
     device_id: `d${index}`,
@@ -82,7 +85,8 @@ export async function startBridges(scope: Scope, options: BridgesOptions): Promi
         { env: { XDG_STATE_HOME: dir } },
       );
       own.add(() => (log += `--- bridge ${args.join(' ')}\n${program.stderr}`));
-      return { key, port: ready.port, scope: own, program };
+      if (ready.socket !== undefined) await chmod(ready.socket, 0o666);
+      return { key, listen, scope: own, program };
     } catch (error) {
       await own.end();
       throw error;
@@ -101,8 +105,7 @@ export async function startBridges(scope: Scope, options: BridgesOptions): Promi
     const ended = await running?.then((bridge) => !bridge.program.running, () => true);
     if (running === undefined || ended === true) {
       if (ended === true) await end(key);
-      // A client of sshd -i has no address at all; this one's is at least not 127.0.0.1, as the scripts want it.
-      running = begin(key, args, '[::1]:0');
+      running = begin(key, args, join(dir, `${String(used)}.sock`));
       kept.set(key, running);
       const oldest = [...kept.keys()].find((other) => other !== key && !lasting.has(other));
       if (kept.size > KEPT && oldest !== undefined) await end(oldest);
@@ -124,7 +127,7 @@ export async function startBridges(scope: Scope, options: BridgesOptions): Promi
       const question = JSON.parse(line) as { mode: 'pipe' | 'listen'; config: string; options: string[] };
       const { args, port, version } = await bridgeSetup(question.config, question.options, account.name);
       if (question.mode === 'pipe') {
-        socket.end(`${JSON.stringify({ port: (await shared(args, version)).port })}\n`);
+        socket.end(`${JSON.stringify({ path: (await shared(args, version)).listen })}\n`);
         return;
       }
       const bridge = await begin('listener', args, `127.0.0.1:${port}`);

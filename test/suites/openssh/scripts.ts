@@ -28,11 +28,9 @@ const noServer = (name: string): Script => ({ name, notApplicable: 'connects to 
 const not = (name: string, notApplicable: string): Script => ({ name, notApplicable });
 const server = (...names: string[]): Script[] => names.map((name) => ({ name }));
 const algorithms = (name: string, failsWithAll?: string): Script => ({ name, algorithms: true, ...(failsWithAll === undefined ? {} : { failsWithAll }) });
-const fails = (name: string, why: string): Script => ({ name, fails: why });
 
 export const SCRIPTS: readonly Script[] = [
-  ...server('connect'),
-  fails('proxy-connect', 'wants SSH_CONNECTION to be UNKNOWN, as for sshd on a pipe; the bridge is reached by TCP and says so'),
+  ...server('connect', 'proxy-connect'),
   not('sshfp-connect', 'needs a domain with SSHFP records and DNSSEC'),
   ...server('connect-privsep', 'connect-uri', 'proto-version', 'proto-mismatch', 'exit-status', 'exit-status-signal', 'envpass', 'transfer', 'banner'),
   { name: 'rekey', algorithms: true },

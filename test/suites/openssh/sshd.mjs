@@ -72,9 +72,9 @@ function giveUp(error) {
 
 async function pipe() {
   const { socket, answer } = ask({ mode: 'pipe', config, options });
-  const { port } = await answer.catch(giveUp);
+  const { path } = await answer.catch(giveUp);
   socket.destroy();
-  const bridge = connect({ port, host: '::1', allowHalfOpen: true });
+  const bridge = connect({ path, allowHalfOpen: true });
   let status = 0;
   let first = true;
   bridge.on('data', (chunk) => {

@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest';
-import { formatAddress, isLoopback, parseAddress } from '../../../src/cli/address.js';
+import { formatAddress, isLoopback, parseAddress, parseListenAddress } from '../../../src/cli/address.js';
 
 describe('an address is read', () => {
   test.each([
@@ -14,6 +14,18 @@ describe('an address is read', () => {
     ['my-device_1.example:65535', 'my-device_1.example', 65535],
   ])('%s', (text, host, port) => {
     expect(parseAddress(text)).toEqual({ host, port });
+  });
+});
+
+describe('an address to listen on', () => {
+  test('is a Unix socket when it has a slash, and HOST:PORT else', () => {
+    expect(parseListenAddress('/run/user/1000/gw7.sock')).toEqual({ path: '/run/user/1000/gw7.sock' });
+    expect(parseListenAddress('./gw7.sock')).toEqual({ path: `${process.cwd()}/gw7.sock` });
+    expect(parseListenAddress(':2222')).toEqual({ host: '127.0.0.1', port: 2222 });
+    expect(() => parseListenAddress('gw7.sock')).toThrow('the port is missing');
+    expect(() => parseListenAddress(`/${'x'.repeat(107)}`)).toThrow('too long for a Unix socket');
+    expect(parseListenAddress(`/${'x'.repeat(106)}`)).toEqual({ path: `/${'x'.repeat(106)}` });
+    expect(formatAddress({ path: '/run/gw7.sock' })).toBe('/run/gw7.sock');
   });
 });
 
