@@ -16,6 +16,8 @@ const SFTP_SERVER = '/usr/lib/openssh/sftp-server';
 
 /** Longest run of one script, in milliseconds: rekey makes about a hundred connections and sleeps. */
 const SCRIPT_MS = 40 * 60_000;
+/** See test-exec.sh; for experiments. */
+const CONFOPTS = process.env['TEST_SSH_SSHD_CONFOPTS'];
 /** Lines of a failed script's output that are shown. */
 const SHOWN_LINES = 12;
 const SHOWN_CHARS = 200;
@@ -78,6 +80,8 @@ export async function makeArena(scope: Scope, options: ArenaOptions): Promise<Ar
     TEST_SSH_SSH: 'ssh',
     TEST_SSH_SFTPSERVER: SFTP_SERVER,
     TEST_SSH_PLINK: 'plink',
+    // The scripts' own way to give sshd (or a bridge) settings of somebody's choice.
+    ...(CONFOPTS === undefined ? {} : { TEST_SSH_SSHD_CONFOPTS: CONFOPTS }),
     TEST_SSH_PUTTYGEN: 'puttygen',
     TEST_SSH_CONCH: 'conch3',
     TEST_SSH_IPV6: 'yes',
