@@ -3,7 +3,8 @@ import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
 import type { Carrier } from '../link/carrier.js';
-import { DeviceAbsent, ServerAbsent, type Login } from '../login/login.js';
+import { AgentReturned, DeviceAbsent, ServerAbsent } from '../login/faults.js';
+import type { Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
 import type { Device, Tier } from '../mux/device.js';
 import type { Credential } from '../ssh/gateway.js';
@@ -248,6 +249,7 @@ export class DeviceSession {
     const { signal } = over;
     let last = cause;
     let refusals = 0;
+    let inVain = 0;
     // Our own connection was lost: the terminal may be as it was.
     let old = cause.code === 'TUNNEL';
     const pauseMs = this.#pace.lost(backend.progress);
@@ -275,7 +277,9 @@ export class DeviceSession {
         if (last instanceof HelperGone || last.code === 'TUNNEL') throw last;
         if (last.code === 'DENIED' && ++refusals >= REFUSALS) throw last;
         this.#log.warn({ attempt, reason: last.message }, 'logging in again did not work yet');
-        if (attempt % LOGINS_PER_TUNNEL === 0 && last.code !== 'DENIED' && !(last instanceof ServerAbsent)) this.#options.login.reset(last.message);
+        // A new connection of ours helps where nothing answers, not where somebody said what is the matter.
+        const answered = last.code === 'DENIED' || last instanceof ServerAbsent || last instanceof AgentReturned;
+        if (!answered && ++inVain % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(last.message);
         old = !old;
         const pause = refusals > 0 ? REFUSAL_PAUSE_MS * 2 ** (refusals - 1) : RETRY_MIN_MS * 2 ** attempt;
         await delay(Math.min(pause, RETRY_MAX_MS), signal);

@@ -1,4 +1,3 @@
-import { Deadline } from '../base/deadline.js';
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { peerWords } from '../base/words.js';
@@ -6,7 +5,10 @@ import type { Carrier } from '../link/carrier.js';
 import { STATUS_LOGIN_FAILED, STATUS_SHELL_ENDED } from '../protocol/constants.js';
 import { newRequestId } from '../protocol/encode.js';
 import { AgentKind } from './agent-kind.js';
+import { DEVICE_RETURN_MS, DeviceLeg } from './device-leg.js';
+import { AgentReturned, DeviceAbsent } from './faults.js';
 import { Pacer } from './pacer.js';
+import { Refusals } from './refusals.js';
 import { EarlyText, TerminalCarrier } from './terminal.js';
 import type { DeviceUp, PeerFrame, Tunnel } from '../tunnel/tunnel.js';
 
@@ -22,39 +24,8 @@ export const LOGIN_DEADLINE_MS = 20_000;
 export const RELOGIN_DEADLINE_MS = 3_000;
 /** After connect_response a shell that prints no prompt is asked for a sign with an Enter. */
 export const SILENT_SHELL_MS = 2_000;
-/**
- * The C agent says the same of a password that is wrong and of an SSH server that is not there. A key
- * exchange and a password take longer than this on any device; a refused connection does not. Believed
- * so often in a row, since devices lock accounts: frames may be late and then come together.
- */
-const NO_SERVER_MS = 20;
-const NO_SERVER_MOST = 20;
 /** Most characters of a peer's words in a log. */
 const WORDS_SHOWN = 200;
-
-/**
- * While somebody waits, the tunnel is opened again after this at the latest; its own ladder is for
- * nobody's sake and goes up to half a minute.
- */
-const HURRY_MS = 5_000;
-
-/**
- * The device is not at the tunnel, or does not show it, or there is no tunnel (`unreachable`): trying
- * again at once would be in vain. Not TUNNEL: the tunnel goes on trying.
- */
-export class DeviceAbsent extends Fault {
-  constructor(what: 'has not come to' | 'does not answer at', unreachable?: Fault) {
-    const device = `The device ${what} the tunnel; check that it is online and that its agent runs.`;
-    super('DEVICE_LOST', unreachable === undefined ? device : `The tunnel cannot be opened: ${unreachable.message}.`, { cause: unreachable });
-  }
-}
-
-/** The agent is there, but not the device's SSH server: it may be starting, after a reboot for instance. */
-export class ServerAbsent extends Fault {
-  constructor(said: string) {
-    super('DEVICE_LOST', `The agent on the device does not reach the device's SSH server (it said ${said}).`);
-  }
-}
 
 export interface LoginCredential {
   user: string;
@@ -79,9 +50,6 @@ interface Pending {
   fail(fault: Fault): void;
 }
 
-/** After a device leg went away: for its return before a login is tried regardless. */
-const DEVICE_RETURN_MS = 3_000;
-
 /**
  * Logs in through the tunnel, as often as needed, and hands out the terminal of the newest login. It
  * owns the tunnel from start() to close(). There is one login at a time: the agent has one session,
@@ -93,19 +61,15 @@ export class Login {
   readonly #options: Required<Omit<LoginOptions, 'log'>>;
   readonly #agent = new AgentKind();
   readonly #pacer: Pacer;
-  #device = false;
-  /** Nobody said that the device is there. */
-  #assumed = false;
-  #lostAt = 0;
-  /** Why the tunnel is not open, while it is not. */
-  #unreachable: Fault | undefined;
+  readonly #leg: DeviceLeg;
+  readonly #refusals = new Refusals();
   /** Of the newest login, to know it in what the other side says. */
   #password = '';
   /** Of the newest login and the one before, which may still be refused when its time is over. */
   #newestId: string | undefined;
   #olderId: string | undefined;
-  #returnTimer: NodeJS.Timeout | undefined;
-  #ended: Fault | undefined;
+  /** For an agent that may have been restarted in the middle of the login. */
+  #restart: NodeJS.Timeout | undefined;
   #pending: Pending | undefined;
   #carrier: TerminalCarrier | undefined;
   /** The newest session, while nothing says that the device has given it up. */
@@ -113,11 +77,6 @@ export class Login {
   /** What the last login took, and how often one was in vain since. */
   #loginMs = 0;
   #inVain = 0;
-  /** Logins in a row that found no SSH server. */
-  #noServer = 0;
-  /** The device's leg closed before a first login was answered: a second time in a row is a refusal. */
-  #unanswered = false;
-  #waiters: (() => void)[] = [];
   /** The tunnel is over for good. */
   onEnded: (fault: Fault) => void = () => undefined;
 
@@ -131,12 +90,13 @@ export class Login {
       reloginDeadlineMs: options.reloginDeadlineMs ?? RELOGIN_DEADLINE_MS,
       silentShellMs: options.silentShellMs ?? SILENT_SHELL_MS,
     };
+    this.#leg = new DeviceLeg(tunnel, this.#options.deviceWaitMs);
   }
 
   start(): void {
     this.#tunnel.start({
       open: () => {
-        this.#unreachable = undefined;
+        this.#leg.tunnelOpened();
       },
       deviceUp: (device) => {
         this.#deviceUp(device);
@@ -145,15 +105,12 @@ export class Login {
         this.#take(frame);
       },
       lost: ({ cause }) => {
-        this.#device = false;
-        this.#lostAt = performance.now();
-        this.#unreachable = cause;
+        this.#leg.tunnelLost(cause);
         this.#drop(cause);
       },
       ended: (fault) => {
-        this.#ended = fault;
         this.#drop(fault);
-        this.#wake();
+        this.#leg.end(fault);
         this.onEnded(fault);
       },
     });
@@ -165,7 +122,7 @@ export class Login {
    * credential was accepted before.
    */
   async open(credential: LoginCredential, again: boolean, signal: AbortSignal): Promise<Carrier> {
-    await this.#deviceLeg(signal);
+    await this.#leg.wait(signal);
     this.#drop(new Fault('DEVICE_LOST', 'The session was replaced by a new login.'));
     const requestId = newRequestId();
     this.#olderId = this.#newestId;
@@ -190,8 +147,7 @@ export class Login {
           settle();
           this.#loginMs = performance.now() - began;
           this.#inVain = 0;
-          this.#noServer = 0;
-          this.#unanswered = false;
+          this.#refusals.accepted();
           this.#lastId = requestId;
           this.#carrier = new TerminalCarrier(this.#pacer, this.#agent, requestId, pending.early);
           resolve(this.#carrier);
@@ -207,7 +163,7 @@ export class Login {
       const deadline = setTimeout(() => {
         this.#inVain += 1;
         pending.fail(
-          this.#assumed && pending.respondedAt === undefined ? new DeviceAbsent('does not answer at') : new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on.`),
+          this.#leg.assumed && pending.respondedAt === undefined ? new DeviceAbsent('does not answer at') : new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on.`),
         );
       }, deadlineMs);
       const askSilentShell = (): void => {
@@ -236,7 +192,7 @@ export class Login {
    */
   async resume(signal: AbortSignal): Promise<Carrier | undefined> {
     if (!this.#agent.keepsSession || this.#lastId === undefined) return undefined;
-    await this.#deviceLeg(signal);
+    await this.#leg.wait(signal);
     if (this.#lastId === undefined) return undefined;
     this.#drop(new Fault('DEVICE_LOST', 'The terminal was taken over.'));
     this.#carrier = new TerminalCarrier(this.#pacer, this.#agent, this.#lastId, new EarlyText());
@@ -253,78 +209,30 @@ export class Login {
 
   /** Drops the tunnel's connection and makes a new one. */
   reset(cause: string): void {
-    this.#device = false;
+    this.#leg.forget();
     this.#tunnel.reset(cause);
   }
 
   async close(): Promise<void> {
-    clearTimeout(this.#returnTimer);
+    clearTimeout(this.#restart);
     this.#password = '';
     this.#drop(new Fault('DEVICE_LOST', 'The tunnel was closed.'));
-    this.#ended ??= new Fault('TUNNEL', 'The tunnel was closed.');
-    this.#wake();
+    this.#leg.end(new Fault('TUNNEL', 'The tunnel was closed.'));
     await this.#tunnel.close();
   }
 
-  async #deviceLeg(signal: AbortSignal): Promise<void> {
-    const deadline = new Deadline(this.#options.deviceWaitMs, signal);
-    const hurry = setInterval(() => {
-      if (this.#tunnel.state !== 'waiting' || performance.now() - this.#lostAt < HURRY_MS) return;
-      const cause = this.#unreachable;
-      this.#tunnel.reset('a session waits for the tunnel');
-      // Our impatience is not why it is not open.
-      this.#unreachable = cause;
-    }, HURRY_MS / 5);
-    try {
-      while (!this.#device) {
-        if (this.#ended !== undefined) throw this.#ended;
-        if (deadline.signal.aborted) throw new DeviceAbsent('has not come to', this.#unreachable);
-        await new Promise<void>((resolve) => {
-          this.#waiters.push(resolve);
-          deadline.signal.addEventListener('abort', () => {
-            resolve();
-          }, { once: true });
-        });
-      }
-    } finally {
-      deadline.clear();
-      clearInterval(hurry);
-    }
-  }
-
-  #wake(): void {
-    const waiters = this.#waiters;
-    this.#waiters = [];
-    for (const waiter of waiters) waiter();
-  }
-
-  #deviceUp(device: DeviceUp): void {
-    clearTimeout(this.#returnTimer);
-    if (device.repeated) this.#lastId = undefined;
+  #deviceUp({ repeated, assumed }: DeviceUp): void {
+    clearTimeout(this.#restart);
+    if (repeated) this.#lastId = undefined;
     // A login sent before this news went to an agent that is no more, or to nobody.
-    if (device.repeated || (!device.assumed && this.#pending !== undefined)) {
-      this.#drop(new Fault('DEVICE_LOST', "The device's agent reconnected; its session is gone."));
-    }
-    this.#assumed = device.assumed;
-    if (device.assumed) this.#log.info('the platform did not say whether the device is there; trying it');
-    this.#device = true;
-    this.#wake();
-  }
-
-  /** The device leg may be gone: a connect sent now would be lost with it. */
-  #awaitReturn(): void {
-    this.#device = false;
-    clearTimeout(this.#returnTimer);
-    this.#returnTimer = setTimeout(() => {
-      if (this.#ended !== undefined || this.#tunnel.state !== 'open') return;
-      this.#device = true;
-      this.#wake();
-    }, DEVICE_RETURN_MS);
+    if (repeated || (!assumed && this.#pending !== undefined)) this.#drop(new AgentReturned());
+    if (assumed) this.#log.info('the platform did not say whether the device is there; trying it');
+    this.#leg.up(assumed);
   }
 
   /** The present session or login is gone. */
   #drop(cause: Fault): void {
-    this.#pending?.fail(new Fault('DEVICE_LOST', cause.message, { cause }));
+    this.#pending?.fail(cause instanceof AgentReturned ? cause : new Fault('DEVICE_LOST', cause.message, { cause }));
     const carrier = this.#carrier;
     this.#carrier = undefined;
     // What still waits was typed for the session that is gone.
@@ -383,36 +291,24 @@ export class Login {
     }
     if (pending === undefined) {
       this.#log[level]({ said }, 'the device ended the session');
-      this.#awaitReturn();
+      this.#leg.mayBeGone();
       this.#drop(new Fault('DEVICE_LOST', `The device ended the session (${said || 'no reason given'}).`));
       return;
     }
     // The end of the replaced session's shell, late.
     if (status === STATUS_SHELL_ENDED) return;
-    // The C# agent refuses by closing its WebSocket, of which we see whatever the platform says. An agent that is
-    // restarted looks the same until it is back.
-    const closed = status !== STATUS_LOGIN_FAILED && !pending.again && pending.respondedAt === undefined;
-    if (closed && !this.#unanswered) {
-      this.#unanswered = true;
-      clearTimeout(this.#returnTimer);
-      this.#returnTimer = setTimeout(() => {
+    const verdict = this.#refusals.judge({ status, said, again: pending.again, respondedAt: pending.respondedAt });
+    if (verdict === 'wait') {
+      clearTimeout(this.#restart);
+      this.#restart = setTimeout(() => {
         if (this.#pending === pending) this.#disconnected(status, message);
       }, DEVICE_RETURN_MS);
-      return;
-    }
-    if (status === STATUS_LOGIN_FAILED || closed) {
-      this.#unanswered = false;
-      const tookMs = performance.now() - (pending.respondedAt ?? Number.NEGATIVE_INFINITY);
-      if (pending.again && tookMs < NO_SERVER_MS && this.#noServer < NO_SERVER_MOST) {
-        this.#noServer += 1;
-        pending.fail(new ServerAbsent(said || 'no reason'));
-        return;
-      }
-      this.#log.info({ said }, 'the device refused the login');
-      pending.fail(new Fault('DENIED', `The device refused the login (${said || 'no reason given'}).`));
-    } else {
-      this.#awaitReturn();
+    } else if (verdict === 'gone') {
+      this.#leg.mayBeGone();
       pending.fail(new Fault('DEVICE_LOST', `The device ended the session during login (${said || 'no reason given'}).`));
+    } else {
+      if (verdict.code === 'DENIED') this.#log.info({ said }, 'the device refused the login');
+      pending.fail(verdict);
     }
   }
 }

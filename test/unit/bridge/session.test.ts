@@ -113,6 +113,24 @@ describe('a device session under faults', () => {
     expect(all.ended).toEqual([]);
   });
 
+  it('leaves the tunnel alone while the agent shows itself by connecting anew', async () => {
+    const all = scene();
+    const backend = await ready(all);
+    all.device.mode = 'mute';
+    await stall(backend);
+    for (let nth = 1; nth <= 6; nth += 1) {
+      const before = all.connects();
+      for (let n = 0; all.connects() === before && n < 1_000; n += 1) await vi.advanceTimersByTimeAsync(10);
+      // It comes back in the middle of a login, which is lost.
+      all.peer.deviceUp({ repeated: true });
+    }
+    expect(all.peer.resets).toBe(0);
+    all.device.mode = 'well';
+    await vi.advanceTimersByTimeAsync(12_000);
+    expect(backend.attaches).toBe(2);
+    expect(all.ended).toEqual([]);
+  });
+
   it('tries again when a credential that worked is refused, but not for ever', async () => {
     const all = scene();
     const backend = await ready(all);

@@ -1,0 +1,27 @@
+/** What can be the matter with a login, where it matters above which of the things it is. All are DEVICE_LOST. */
+import { Fault } from '../base/errors.js';
+
+/**
+ * The device is not at the tunnel, or does not show it, or there is no tunnel (`unreachable`): trying
+ * again at once would be in vain. Not TUNNEL: the tunnel goes on trying.
+ */
+export class DeviceAbsent extends Fault {
+  constructor(what: 'has not come to' | 'does not answer at', unreachable?: Fault) {
+    const device = `The device ${what} the tunnel; check that it is online and that its agent runs.`;
+    super('DEVICE_LOST', unreachable === undefined ? device : `The tunnel cannot be opened: ${unreachable.message}.`, { cause: unreachable });
+  }
+}
+
+/** The agent is there, but not the device's SSH server: it may be starting, after a reboot for instance. */
+export class ServerAbsent extends Fault {
+  constructor(said: string) {
+    super('DEVICE_LOST', `The agent on the device does not reach the device's SSH server (it said ${said}).`);
+  }
+}
+
+/** The agent has just connected anew: what was sent to it before is lost, and the next login will find it. */
+export class AgentReturned extends Fault {
+  constructor() {
+    super('DEVICE_LOST', "The device's agent reconnected; its session is gone.");
+  }
+}
