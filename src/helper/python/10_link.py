@@ -58,7 +58,8 @@ class Link(object):
         self.srtt, self.path = None, Path(self.races)
         # Bytes acknowledged on this stream, and since when so many.
         self.done, self.done_at = 0, now
-        self.backoff = self.unasked = self.run = 0
+        # How often the oldest bytes were sent again in vain; `backoff` may start anew meanwhile.
+        self.vain = self.backoff = self.unasked = self.run = 0
         self.moved = now
         self.ack_now = self.ack_at = None
         self.reply = 0
@@ -93,7 +94,7 @@ class Link(object):
     def ack(self):
         held = self.held[:RANGES_MOST]
         # Sent twice in vain: our acknowledgements arrive, but what we say may not.
-        flags = self.reply | (STUCK if self.backoff > 1 else 0)
+        flags = self.reply | (STUCK if self.vain > 1 else 0)
         self.reply, self.ack_now, self.ack_at = 0, None, None
         return self.packet(struct.pack('>BB', ACK_PACKET, flags) + u48(self.need) + struct.pack(
             '>IB', self.seen & 0xffffffff, len(held)) + b''.join(u48(s) + u48(s + len(b)) for s, b in held))
@@ -133,6 +134,7 @@ class Link(object):
         if self.una < self.next and now >= self.moved + self.rto():
             # Nothing came back: one packet, beyond the window if need be, that must be answered.
             self.backoff += 1
+            self.vain += 1
             self.moved = now
             text.append(self.data(self.una, min(self.next, self.una + self.segment), now, ACK_NOW))
         end = self.una + len(self.out)
@@ -207,7 +209,7 @@ class Link(object):
             self.flight.clear()
             self.flying = 0
         if moved:
-            self.moved, self.backoff = now, 0
+            self.moved, self.vain, self.backoff = now, 0, 0
         if loss:
             self.recover, self.run = self.pn, 0
             self.threshold = max(WINDOW_LEAST, self.path.lost(self.window) // 2)

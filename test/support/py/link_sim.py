@@ -323,8 +323,14 @@ def back(scope, seed):
     again = [raw[16:-4].decode() for raw in text if raw[4] == 1]
     # Asked again at once: it is on its way.
     link.feed(peer.packet(struct.pack('>BBHIIB', 2, 1, 0, 0, 0, 0)), now + .03)
-    more = [raw for raw in link.pull(now + .03, 9999).split(b';')[:-1] if base64.b64decode(raw[1:])[4] == 1]
-    return {'waits': waits, 'nothing': len(nothing), 'acks': acks, 'again': again, 'more': len(more), 'next': round(link.due() - now, 1)}
+    text = [base64.b64decode(piece[1:]) for piece in link.pull(now + .03, 9999).split(b';')[:-1]]
+    acks += [raw[5] for raw in text if raw[4] == 2]
+    more = [raw for raw in text if raw[4] == 1]
+    next = round(link.due() - now, 1)
+    # It arrives: nothing is stuck any more.
+    link.feed(peer.packet(struct.pack('>BBHIIB', 2, 1, 0, 6, link.pn, 0)), now + .04)
+    acks += [base64.b64decode(piece[1:])[5] for piece in link.pull(now + .04, 9999).split(b';')[:-1]]
+    return {'waits': waits, 'nothing': len(nothing), 'acks': acks, 'again': again, 'more': len(more), 'next': next}
 
 
 if __name__ == '__main__':
