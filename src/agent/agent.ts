@@ -147,22 +147,22 @@ class Agent implements AgentHandle {
     this.#log.warn({ fault: what }, 'a fault is injected');
     switch (what) {
       case 'kill-session':
-        engine.killSession();
+        engine.session.kill();
         break;
       case 'silent-death':
-        engine.dieSilently();
+        engine.session.dieSilently();
         break;
       case 'end-shell':
-        engine.endShell();
+        engine.session.endShell();
         break;
       case 'stall':
-        engine.output.stall('until-command');
+        engine.session.output.stall('until-command');
         break;
       case 'stall-for-good':
-        engine.output.stall('for-good');
+        engine.session.output.stall('for-good');
         break;
       case 'hang':
-        engine.hangNext();
+        engine.session.hangNext();
         break;
       case 'crash':
         engine.crash('injected');
@@ -182,13 +182,13 @@ class Agent implements AgentHandle {
         engine.thaw();
         break;
       case 'drop-next-output':
-        engine.output.befallNext('drop');
+        engine.session.output.befallNext('drop');
         break;
       case 'garble-next-output':
-        engine.output.befallNext('garble');
+        engine.session.output.befallNext('garble');
         break;
       case 'duplicate-next-output':
-        engine.output.befallNext('duplicate');
+        engine.session.output.befallNext('duplicate');
         break;
       case 'drop-next-command':
         engine.dropNextCommand();

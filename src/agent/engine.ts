@@ -1,37 +1,22 @@
 /**
- * One life of an agent on one WebSocket: takes frames, logs in, types, reports. All that differs
- * between agents comes from the behaviour table; `ended` tells how the life ended.
+ * One life of an agent on one WebSocket: takes frames, and does what each asks for or fails at it. All
+ * that differs between agents comes from the behaviour table; `ended` tells how the life ended.
  */
-import { setTimeout as delay } from 'node:timers/promises';
 import { toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { CLOSE_NORMAL, STATUS_LOGIN_FAILED, STATUS_SHELL_ENDED } from '../protocol/constants.js';
-import { encodeUnchecked } from '../protocol/encode.js';
-import type { Frame } from '../protocol/frames.js';
+import { CLOSE_NORMAL } from '../protocol/constants.js';
 import type { Behaviour } from './behaviour.js';
 import type { Dice } from './dice.js';
 import { Flood } from './flood.js';
+import { HeldSession } from './held-session.js';
 import { Inbox, type Item } from './inbox.js';
 import { readMessage, type Inbound } from './inbound.js';
-import { Output } from './output.js';
+import { Replies } from './replies.js';
 import type { Session, SessionSource } from './session.js';
 import { countFault, type AgentStats } from './stats.js';
 import type { Wire } from './wire.js';
 
 export type LifeEnd = { kind: 'closed'; code: number; reason: string } | { kind: 'crashed'; why: string };
-
-/** Text that may wait for a shell that does not read; one byte more ends the session. */
-const TYPED_BOUND_BYTES = 16 * 1024 * 1024;
-/** Where typing blocks: the SSH window and terminal buffer of a shell that does not read. */
-const BLOCKING_BYTES = 64 * 1024;
-/** Most first output that travels in a connect_response. */
-const FIRST_OUTPUT_BYTES = 4096;
-/** The stock C agent's words and id for any end of the shell. */
-const C_EXIT_ID = 'SSH_timeout_disconnect';
-const C_EXIT_TEXT = 'SSH idles for too long, the session will be closed';
-const C_FAILURE_TEXT = 'WssClientListenerOnMsg: Create SSH channel failed';
-/** What SSH.NET throws when a shell stream that has ended is written to. */
-const CSHARP_WRITE_TEXT = "Cannot access a disposed object. Object name: 'ShellStream'.";
 
 export interface EngineOptions {
   wire: Wire;
@@ -44,38 +29,35 @@ export interface EngineOptions {
 
 export class Engine {
   readonly ended: Promise<LifeEnd>;
-  readonly output: Output;
+  readonly session: HeldSession;
   readonly #options: EngineOptions;
   readonly #inbox: Inbox;
+  readonly #replies: Replies;
   readonly #flood: Flood;
   readonly #keepalive: NodeJS.Timeout;
   #finish: (end: LifeEnd) => void = () => {};
   #over = false;
-  #session: Session | undefined;
-  /** `dead`: its leg died silently. `ended`: the shell or its SSH server went away. */
-  #sessionState: 'none' | 'open' | 'dead' | 'ended' = 'none';
   #connectId = '';
   #lastId = '';
   #willHang = false;
-  #hangNext = false;
   #hung = false;
   #thaw: (() => void) | undefined;
   #frozen: Promise<void> = Promise.resolve();
   #dropCommands = 0;
-  #wake: () => void = () => {};
 
   constructor(options: EngineOptions) {
     const { wire, behaviour, dice, stats } = options;
     this.#options = options;
     this.ended = new Promise((resolve) => (this.#finish = resolve));
     this.#flood = new Flood(behaviour);
-    this.output = new Output({
+    this.#replies = new Replies(wire, behaviour);
+    this.session = new HeldSession({
       behaviour,
       dice,
       stats,
       wire,
-      id: () => this.#copied(behaviour.outputId === 'connect' ? this.#connectId : this.#lastId),
-      ended: (state) => this.#sessionEnded(state),
+      outputId: () => this.#copied(behaviour.outputId === 'connect' ? this.#connectId : this.#lastId),
+      ended: (how) => this.#sessionEnded(how),
     });
     this.#inbox = new Inbox({
       oneMessagePerRead: behaviour.oneMessagePerRead,
@@ -113,31 +95,11 @@ export class Engine {
     this.#options.wire.terminate();
   }
 
-  /** The SSH leg dies and nobody says so. */
-  dieSilently(): void {
-    this.#dropSession();
-    this.#sessionState = 'dead';
-  }
-
-  /** The session is killed under the agent, as when its sshd process is killed. */
-  killSession(): void {
-    const had = this.#session !== undefined;
-    this.#dropSession();
-    if (had) this.#sessionEnded('lost');
-  }
-
-  /** The login shell ends. */
-  endShell(): void {
-    const had = this.#session !== undefined;
-    this.#dropSession();
-    if (had) this.#sessionEnded('exited');
-  }
-
   /** The whole process stands still, pongs included, until `thaw`. */
   freeze(): void {
     if (this.#thaw !== undefined) return;
     this.#frozen = new Promise((resolve) => (this.#thaw = resolve));
-    this.output.freeze(true);
+    this.session.output.freeze(true);
     this.#options.wire.pause();
   }
 
@@ -145,17 +107,12 @@ export class Engine {
     if (this.#thaw === undefined) return;
     this.#thaw();
     this.#thaw = undefined;
-    this.output.freeze(false);
+    this.session.output.freeze(false);
     this.#options.wire.resume();
   }
 
   dropNextCommand(): void {
     this.#dropCommands++;
-  }
-
-  /** The next command is typed for as long as its session lives. */
-  hangNext(): void {
-    this.#hangNext = true;
   }
 
   /** The next connect is answered, and then nothing ever is. */
@@ -174,8 +131,8 @@ export class Engine {
     this.#over = true;
     clearInterval(this.#keepalive);
     this.#inbox.stop();
-    this.#dropSession();
-    this.output.stop();
+    this.session.drop();
+    this.session.output.stop();
     this.#thaw?.();
     if (abruptly) this.#options.wire.terminate();
     this.#finish(end);
@@ -218,7 +175,7 @@ export class Engine {
         return this.#command(inbound);
       case 'disconnect':
         if (behaviour.appDisconnect === 'close-1000') wire.close(CLOSE_NORMAL, '');
-        if (behaviour.appDisconnect === 'end-session') this.#dropSession();
+        if (behaviour.appDisconnect === 'end-session') this.session.drop();
         return;
       case 'ignored':
         return log.debug({ why: inbound.why }, 'a message is ignored');
@@ -231,18 +188,15 @@ export class Engine {
 
   async #connect({ id, user, password }: Extract<Inbound, { kind: 'connect' }>): Promise<void> {
     const { behaviour, dice, stats, sessions, log } = this.#options;
-    const noData = Buffer.alloc(0);
-    if (this.#sessionState !== 'none' && behaviour.secondConnect === 'ignore') return;
+    if (this.session.state !== 'none' && behaviour.secondConnect === 'ignore') return;
     this.#connectId = id;
     this.#lastId = id;
-    if (behaviour.connectResponse === 'before-login') {
-      this.#send({ operation: 'connect_response', requestId: id, data: noData });
-    }
+    if (behaviour.connectResponse === 'before-login') this.#replies.connected(id);
     if (this.#willHang) return this.#hang();
-    if (this.#sessionState === 'dead' && dice.roll('recoveryCrashRate', behaviour.recoveryCrashRate)) {
+    if (this.session.state === 'dead' && dice.roll('recoveryCrashRate', behaviour.recoveryCrashRate)) {
       return this.crash('a connect after a silent death');
     }
-    this.#dropSession();
+    this.session.drop();
     let session: Session;
     try {
       const { term, cols, rows } = behaviour;
@@ -251,59 +205,33 @@ export class Engine {
       const fault = toFault(thrown);
       stats.loginsRefused++;
       log.warn({ user, err: fault }, 'no login on the device');
-      return this.#refuse(id, fault.message);
+      return this.#replies.loginFailed(id, fault.message);
     }
     if (this.#over) return session.hangUp();
     stats.logins++;
     log.info({ user }, 'logged in on the device');
-    this.#session = session;
-    this.#sessionState = 'open';
-    const first = behaviour.connectResponse === 'after-login' ? await this.#firstOutput(session) : [];
-    if (this.#over) return;
+    this.session.take(session);
     if (behaviour.connectResponse === 'after-login') {
-      if (first.length > 0 && dice.roll('bannerTwiceRate', behaviour.bannerTwiceRate)) {
-        for (const data of first) this.#send({ operation: 'command_response', requestId: id, data });
-      }
-      const data = Buffer.from(Buffer.concat(first).toString('utf8'));
-      this.#send({ operation: 'connect_response', requestId: id, data });
+      const first = await this.session.firstOutput(session);
+      if (this.#over) return;
+      const twice = first.length > 0 && dice.roll('bannerTwiceRate', behaviour.bannerTwiceRate);
+      for (const data of twice ? first : []) this.#replies.early(id, data);
+      this.#replies.connected(id, first);
     }
-    session.onChange = () => {
-      this.output.pump();
-      this.#wake();
-    };
-    this.output.attach(session);
-    if (behaviour.windowBlocks) await this.output.windowClosed();
-  }
-
-  #refuse(id: string, reason: string): void {
-    const { wire, behaviour } = this.#options;
-    if (behaviour.loginFailure === 'close-1011') return wire.close(1011, reason);
-    this.#send({ operation: 'disconnect', requestId: id, status: STATUS_LOGIN_FAILED, message: C_FAILURE_TEXT });
-  }
-
-  async #firstOutput(session: Session): Promise<Buffer[]> {
-    const { behaviour } = this.#options;
-    await delay(behaviour.firstOutputMs);
-    const chunks: Buffer[] = [];
-    for (let bytes = 0; bytes < FIRST_OUTPUT_BYTES; ) {
-      const chunk = session.read(Math.min(behaviour.readBytes, FIRST_OUTPUT_BYTES - bytes));
-      if (chunk === undefined) break;
-      chunks.push(chunk);
-      bytes += chunk.length;
-    }
-    return chunks;
+    this.session.show(session);
+    if (behaviour.windowBlocks) await this.session.output.windowClosed();
   }
 
   async #command({ id, text }: Extract<Inbound, { kind: 'command' }>): Promise<void> {
-    const { wire, behaviour, dice, stats } = this.#options;
-    if (this.#sessionState === 'none') return;
+    const { behaviour, dice, stats } = this.#options;
+    if (this.session.state === 'none') return;
     stats.commands++;
     this.#lastId = id;
-    this.output.nudge();
+    this.session.output.nudge();
     if (this.#willHang && dice.roll('deadlockCrashRate', behaviour.deadlockCrashRate)) {
       return this.crash('a command after the end of the shell');
     }
-    if (this.#sessionState === 'ended' && behaviour.typingAfterEndCloses) return wire.close(1011, CSHARP_WRITE_TEXT);
+    if (this.session.state === 'ended' && behaviour.typingAfterEndCloses) return this.#replies.typingFailed();
     if (this.#dropCommands > 0) {
       this.#dropCommands--;
       return countFault(stats, 'drop-next-command');
@@ -314,62 +242,28 @@ export class Engine {
     }
     if (this.#strikes('commandLossRate')) return;
     if (this.#strikes('crashRate')) return this.crash('a command');
-    if (this.#strikes('stallRate')) this.output.stall('until-command');
-    if (this.#strikes('stallForGoodRate')) this.output.stall('for-good');
+    if (this.#strikes('stallRate')) this.session.output.stall('until-command');
+    if (this.#strikes('stallForGoodRate')) this.session.output.stall('for-good');
     const dies = Buffer.byteLength(text) >= behaviour.silentDeathMinBytes && this.#strikes('silentDeathRate');
     // The packet that broke the SSH stream may have carried its text or not.
-    if (!dies || dice.pick('silentDeathTypes', 2) === 1) await this.#type(text);
-    if (dies) return this.dieSilently();
-    this.output.openWindow();
-    if (behaviour.windowBlocks) await this.output.windowClosed();
+    if (!dies || dice.pick('silentDeathTypes', 2) === 1) await this.session.type(text);
+    if (dies) return this.session.dieSilently();
+    this.session.output.openWindow();
+    if (behaviour.windowBlocks) await this.session.output.windowClosed();
   }
 
-  #strikes(name: 'commandLossRate' | 'crashRate' | 'hangRate' | 'stallRate' | 'stallForGoodRate' | 'silentDeathRate'): boolean {
+  #strikes(name: 'commandLossRate' | 'crashRate' | 'stallRate' | 'stallForGoodRate' | 'silentDeathRate'): boolean {
     return this.#options.dice.roll(name, this.#options.behaviour[name]);
-  }
-
-  async #type(text: string): Promise<void> {
-    const { behaviour, stats } = this.#options;
-    const session = this.#session;
-    if (session === undefined || text === '') return;
-    stats.bytesTyped += Buffer.byteLength(text);
-    session.type(text);
-    if (session.untaken > TYPED_BOUND_BYTES) return this.killSession();
-    const hangs = this.#hangNext || (session.carried === true && this.#strikes('hangRate'));
-    this.#hangNext = false;
-    while (hangs && session === this.#session && session.state === 'open') {
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
-    while (behaviour.typingBlocks && session.untaken > BLOCKING_BYTES && session === this.#session && session.state === 'open') {
-      await new Promise<void>((resolve) => (this.#wake = resolve));
-    }
   }
 
   #sessionEnded(how: 'exited' | 'lost'): void {
     const { behaviour, dice, stats, log } = this.#options;
-    this.#session = undefined;
-    this.#sessionState = 'ended';
-    this.#wake();
     stats.shellsEnded++;
     log.info({ how }, 'the session on the device ended');
     if (this.#over) return;
     const noticed = how === 'exited' ? dice.roll('exitNoticeRate', behaviour.exitNoticeRate) : behaviour.lossNotice;
-    if (noticed) {
-      this.#send({ operation: 'disconnect', requestId: C_EXIT_ID, status: STATUS_SHELL_ENDED, message: C_EXIT_TEXT });
-    }
+    if (noticed) this.#replies.shellEnded();
     if (how === 'exited' && behaviour.exitDeadlocks) this.#willHang = true;
-  }
-
-  /** Lets go of the session without a word to anybody. */
-  #dropSession(): void {
-    const session = this.#session;
-    this.#session = undefined;
-    this.#sessionState = 'none';
-    this.output.detach();
-    this.#wake();
-    if (session === undefined) return;
-    session.onChange = () => {};
-    session.hangUp();
   }
 
   #hang(): Promise<void> {
@@ -394,9 +288,5 @@ export class Engine {
   #copied(id: string): string {
     const { requestIdBytes } = this.#options.behaviour;
     return requestIdBytes === 0 ? id : id.slice(0, requestIdBytes);
-  }
-
-  #send(frame: Frame): void {
-    this.#options.wire.send(encodeUnchecked(frame, this.#options.behaviour.json));
   }
 }
