@@ -68,6 +68,8 @@ export class HeldSession {
   }
 
   show(session: Session): void {
+    // It may have gone in its first moments, and that be told already.
+    if (session !== this.#session) return;
     session.onChange = () => {
       this.output.pump();
       this.#wake();

@@ -179,7 +179,7 @@ export class DeviceSession {
           if (cause.code === 'UNSUPPORTED') break;
           this.#log.warn({ tier: step, reason: cause.message }, 'the helper did not start; logging in again');
           if (attempt >= 4) throw cause;
-          if (attempt % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(cause.message);
+          if (attempt % LOGINS_PER_TUNNEL === 0 && !AgentReturned.isBehind(cause)) this.#options.login.reset(cause.message);
         }
       }
       this.#log.info({ tier: step, reason: cause.message }, 'this tier does not run on the device');
@@ -278,7 +278,7 @@ export class DeviceSession {
         if (last.code === 'DENIED' && ++refusals >= REFUSALS) throw last;
         this.#log.warn({ attempt, reason: last.message }, 'logging in again did not work yet');
         // A new connection of ours helps where nothing answers, not where somebody said what is the matter.
-        const answered = last.code === 'DENIED' || last instanceof ServerAbsent || last instanceof AgentReturned;
+        const answered = last.code === 'DENIED' || last instanceof ServerAbsent || AgentReturned.isBehind(last);
         if (!answered && ++inVain % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(last.message);
         old = !old;
         const pause = refusals > 0 ? REFUSAL_PAUSE_MS * 2 ** (refusals - 1) : RETRY_MIN_MS * 2 ** attempt;

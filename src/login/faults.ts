@@ -24,4 +24,9 @@ export class AgentReturned extends Fault {
   constructor() {
     super('DEVICE_LOST', "The device's agent reconnected; its session is gone.");
   }
+
+  /** Whether it is why something failed that came after the login. */
+  static isBehind(fault: Fault): boolean {
+    return fault instanceof AgentReturned || fault.cause instanceof AgentReturned;
+  }
 }
