@@ -26,6 +26,9 @@ const PRELUDES = ['', '\r', '\r'];
 /** What the boot sh says of itself among the tools when it is bash. */
 const BASH = 'bash';
 
+/** What bash, mksh and zsh say when they are restricted (rbash …) and run programs by name only. */
+const RESTRICTED = '/bin/sh: restricted';
+
 /** Prints the marker with the tools found. */
 const ANSWER = 'printf "@%s%s,@" $w "$f"';
 
@@ -45,8 +48,11 @@ export interface BootResult extends Boot {
  * HISTFILE goes first, and tcsh's savehist (fish has no `unset`: it says so and goes on); the leading
  * space keeps the line out of the histories as well. The marker and the command word are put together
  * from halves, so that the echo of this line holds neither. TMOUT would end bash's `read`.
+ *
+ * A restricted shell has sh only where PATH leads to it. It may keep its HISTFILE, so what it would add to the
+ * file is forgotten (HISTSIZE=0 would empty the file).
  */
-export function bootLine(word: string): string {
+export function bootLine(word: string, restricted = false): string {
   const tools = PROBED_TOOLS.join(' ');
   const [a, b] = [word.slice(0, 8), word.slice(8)];
   const script = [
@@ -58,7 +64,7 @@ export function bootLine(word: string): string {
     ANSWER,
     'while IFS= read -r l;do case $l in *"$w "*)eval "${l##*$w }";;esac;done',
   ].join(';');
-  return ` unset HISTFILE savehist;/bin/sh -c '${script}'`;
+  return ` unset HISTFILE savehist;${restricted ? 'history -c;sh' : '/bin/sh'} -c '${script}'`;
 }
 
 /** No tier with a helper can run: only the plain terminal is left. */
@@ -80,6 +86,7 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, atte
   return await new Promise<BootResult>((resolve, reject) => {
     let attempt = 0;
     let heard = false;
+    let restricted = false;
     let timer: NodeJS.Timeout;
     const settle = (finish: () => void): void => {
       clearTimeout(timer);
@@ -115,7 +122,7 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, atte
       attempt += 1;
       // The line may have worked and only its answer been lost: then the boot sh repeats it.
       const again = attempt > 1 ? ` ${word} ${ANSWER}\n` : '';
-      carrier.write(`${prelude}${again}${bootLine(word)}\r`);
+      carrier.write(`${prelude}${again}${bootLine(word, restricted)}\r`);
       timer = setTimeout(type, attemptMs);
     };
     carrier.onLost = (cause) => {
@@ -128,7 +135,14 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, atte
       text = Buffer.concat([text, bytes]).subarray(-NOISE_LIMIT_BYTES);
       const at = text.indexOf(marker);
       const end = at < 0 ? -1 : text.indexOf('@', at + marker.length);
-      if (end < 0) return;
+      if (end < 0) {
+        if (!restricted && attempt > 0 && text.includes(RESTRICTED)) {
+          restricted = true;
+          clearTimeout(timer);
+          type();
+        }
+        return;
+      }
       const tools = text.toString('latin1', at + marker.length, end).split(',');
       settle(() => {
         resolve({

@@ -1,9 +1,9 @@
 /** Devices with less: no python3, no place to write, no POSIX shell behind the login, no socat or nc. */
 import { createHash, randomBytes } from 'node:crypto';
-import { chmod, rm, writeFile } from 'node:fs/promises';
+import { chmod, readFile, rm, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import { afterEach, describe, expect, test } from 'vitest';
-import { RUN_MS } from '../support/program.js';
+import { expectNoSurvivors, RUN_MS } from '../support/program.js';
 import { Scope } from '../support/scope.js';
 import { ssh, startSsh } from '../support/ssh.js';
 import { startStack, type Stack } from '../support/stack.js';
@@ -72,6 +72,20 @@ describe('a device', () => {
     const sh = await ssh(stack, ["/bin/sh -c 'echo $BASH_VERSION'"]);
     expect(sh.stdout.toString()).toMatch(/^\d/);
     expect(stack.bridge.stderr).not.toContain('trying again');
+  });
+
+  test.each(['python', 'sh'] as const)('whose login shell is restricted is served by the %s tier, and keeps no line of ours', async (tier) => {
+    const stack = await startStack(scope, { tier, shell: '/usr/bin/rbash', files: { '.bash_history': 'mine\n' } });
+    await moves(stack, 64 * 1024);
+    // What sshd gives such a user: commands by name, run by the same shell.
+    const direct = await ssh(stack.direct, ['/bin/true']);
+    const bridged = await ssh(stack, ['/bin/true']);
+    expect({ status: bridged.status, err: bridged.stderr.toString() }).toEqual({ status: direct.status, err: direct.stderr.toString() });
+    expect(bridged.stderr.toString()).toContain('restricted');
+    expect(tierOf(stack)).toBe(tier);
+    await stack.bridge.stop();
+    await expectNoSurvivors({ uid: stack.account.uid });
+    expect(await readFile(join(stack.account.home, '.bash_history'), 'utf8')).toBe('mine\n');
   });
 
   test('whose sh is bash and whose profile ends idle shells is served for longer than that', async () => {
