@@ -194,7 +194,8 @@ export class DeviceSession {
       return;
     }
     const began = performance.now();
-    const booted = await boot(carrier, this.#log, signal, this.#bootMs);
+    const watch = this.#backend === undefined && carrier.manners?.races === true;
+    const booted = await boot(carrier, this.#log, signal, { attemptMs: this.#bootMs, watch });
     this.#bootMs = Math.min(BOOT_ATTEMPT_MS, Math.max(REBOOT_ATTEMPT_MS, 4 * (performance.now() - began)));
     if (carrier.manners?.polled === true) booted.run(SHOW_YOURSELF);
     this.#begun = { backend, tier };

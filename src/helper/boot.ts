@@ -32,6 +32,43 @@ const RESTRICTED = '/bin/sh: restricted';
 /** Prints the marker with the tools found. */
 const ANSWER = 'printf "@%s%s,@" $w "$f"';
 
+/** Seconds until the boot sh itself ends a login in which no helper has started; the bridge has given up by then. */
+const WATCH_SECONDS = 20;
+/**
+ * Ends the watch: to be a part of what starts a helper. Nothing else has this name.
+ */
+export const END_WATCH = '[ "$Iwatch" ]&&kill $Iwatch 2>/dev/null;Iwatch=;';
+
+/**
+ * The agent may hang while it types the boot line, before anything is on the device that could free it: then the
+ * boot sh has to. It resets the connection of the login's SSH server as 54_reset.py does, which see; here in few words,
+ * since line editors take 1,023 characters (BusyBox). `(pattern)` for old bash, which cannot do with the half of it in `$()`.
+ */
+const WATCH = [
+  `(sleep ${String(WATCH_SECONDS)}&z=$!`,
+  'trap "kill $z;exit" TERM',
+  'wait $z||exit',
+  'read x x x s x </proc/$PPID/stat',
+  'read x c x </proc/$s/stat',
+  'case $c in ("(sshd"*|"(dropbear"*);;(*)exit;;esac',
+  'set -- $SSH_CONNECTION',
+  'n=$(printf %04X.%04X $4 $2)',
+  '(sleep 15;kill -KILL $s)&while kill -STOP $s;do sleep .1||sleep 1',
+  'q=$(cat /proc/net/tcp*|while read x a b x q x;do case ${a##*:}.${b##*:} in ($n)echo ${q#*:};;esac;done)',
+  '[ "$q" = 00000000 ]||break',
+  'kill -CONT $s',
+  'dd if=/dev/zero bs=4096 count=25',
+  'done',
+  'kill -KILL $s)2>/dev/null&Iwatch=$!',
+].join(';');
+
+export interface BootOptions {
+  /** How long each way of waking the login shell may take; default BOOT_ATTEMPT_MS. */
+  attemptMs?: number;
+  /** The agent may hang, and there is no helper yet that would free it. */
+  watch?: boolean;
+}
+
 export interface BootResult extends Boot {
   /** What the device printed before the marker: MOTD, "Last login", prompt. */
   readonly noise: Buffer;
@@ -52,13 +89,14 @@ export interface BootResult extends Boot {
  * A restricted shell has sh only where PATH leads to it. It may keep its HISTFILE, so what it would add to the
  * file is forgotten (HISTSIZE=0 would empty the file).
  */
-export function bootLine(word: string, restricted = false): string {
+export function bootLine(word: string, { restricted = false, watch = false } = {}): string {
   const tools = PROBED_TOOLS.join(' ');
   const [a, b] = [word.slice(0, 8), word.slice(8)];
   const script = [
     'unset TMOUT',
     'stty raw -echo 2>/dev/null',
     `w=${a};w=\${w}${b}`,
+    ...(watch ? [WATCH] : []),
     `f=\${BASH_VERSION:+,${BASH}}`,
     `for t in ${tools};do command -v $t >/dev/null 2>&1&&f=$f,$t;done`,
     ANSWER,
@@ -79,7 +117,8 @@ export class NoShell extends Fault {
  * POSIX shell behind its login, with DEVICE_LOST when the carrier goes or says nothing at all: a shell
  * that cannot run the line shows it or complains, a session that died does neither.
  */
-export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, attemptMs = BOOT_ATTEMPT_MS): Promise<BootResult> {
+export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, options: BootOptions = {}): Promise<BootResult> {
+  const { attemptMs = BOOT_ATTEMPT_MS, watch = false } = options;
   const word = `b${randomBytes(8).toString('hex')}`;
   const marker = Buffer.from(`@${word},`);
   let text: Buffer = Buffer.alloc(0);
@@ -122,7 +161,7 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, atte
       attempt += 1;
       // The line may have worked and only its answer been lost: then the boot sh repeats it.
       const again = attempt > 1 ? ` ${word} ${ANSWER}\n` : '';
-      carrier.write(`${prelude}${again}${bootLine(word, restricted)}\r`);
+      carrier.write(`${prelude}${again}${bootLine(word, { restricted, watch })}\r`);
       timer = setTimeout(type, attemptMs);
     };
     carrier.onLost = (cause) => {

@@ -7,6 +7,7 @@ import { SECRET_BYTES } from '../link/wire.js';
 import { HelperGone, type Backend, type Boot } from '../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest } from '../mux/device.js';
 import { Mux } from '../mux/mux.js';
+import { END_WATCH } from './boot.js';
 import { attachProgram, goneMark, guardProgram, sftpProgram, startProgram } from './python/program.js';
 
 /** One try to get the program across and a packet back; less where the first start was quick. */
@@ -58,7 +59,7 @@ const STAGE1_ARGUMENT = `'exec("${STAGE1.replaceAll('"', '\\"').replaceAll('\n',
 
 /** Put together by printf, so that an echo of the line is no answer. */
 function stage1Line(mark: string): string {
-  return `_I=${mark} python3 -c ${STAGE1_ARGUMENT}||printf "@%s-%s@" NOPY ${mark}`;
+  return `${END_WATCH}_I=${mark} python3 -c ${STAGE1_ARGUMENT}||printf "@%s-%s@" NOPY ${mark}`;
 }
 
 /**

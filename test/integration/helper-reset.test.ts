@@ -1,5 +1,6 @@
 import { deflateSync } from 'node:zlib';
 import { afterAll, describe, expect, it } from 'vitest';
+import { bootLine, END_WATCH } from '../../src/helper/boot.js';
 import { guardProgram, helperText } from '../../src/helper/python/program.js';
 import { source } from '../../src/helper/sh/program.js';
 import { run } from '../support/program.js';
@@ -135,6 +136,41 @@ describe('the end of a login whose agent hangs', () => {
     const code = `P = {'secret': '00' * 32, 'grace': 60}\n${helperText()}\nprint(server_of(1), server_of(os.getppid()), server_of(99999999))\n`;
     expect((await run('python3', ['-'], { input: code })).stdout.toString()).toBe('0 0 0\n');
     expect((await ssh(target, ['python3', '-'], { input: code })).stdout.toString()).toBe('0 0 0\n');
+  });
+});
+
+describe('the watch of the boot sh', () => {
+  const WORD = 'b0123456789abcdef';
+
+  /** A login in which the boot line has been typed, with a watch that waits a second. */
+  const boot = async (shell: string) => {
+    const account = await throwawayUser(scope);
+    const sshd = await startSshd(scope, { users: [account.name] });
+    const login = startSsh({ ...sshd, user: account.name, password: account.password }, [], { options: ['-tt'], input: 'open' });
+    scope.add(() => login.stop());
+    const line = bootLine(WORD, { watch: true });
+    // What BusyBox's line editor takes.
+    expect(line.length).toBeLessThan(1_000);
+    login.child.stdin?.write(`${line.replace('/bin/sh', shell).replace('sleep 20', 'sleep 1')}\r`);
+    await waitFor('the boot sh', () => login.stdout.includes(`@${WORD},`));
+    const left = async (): Promise<string> => (await run('pgrep', ['-u', account.name, 'sleep'])).stdout.toString();
+    return { login, left };
+  };
+
+  it.each(['dash', 'bash', 'mksh', 'busybox ash'])('resets the connection of a login in which nothing starts (%s)', async (shell) => {
+    const { login } = await boot(shell);
+    const { status, stderr } = await login.done;
+    expect({ status, said: /reset by peer|Broken pipe/.test(stderr.toString()) }).toEqual({ status: 255, said: true });
+  });
+
+  it.each(['dash', 'busybox ash'])('ends with what starts a helper, and leaves nothing (%s)', async (shell) => {
+    const { login, left } = await boot(shell);
+    expect(await left()).not.toBe('');
+    login.child.stdin?.write(`\n ${WORD} ${END_WATCH}echo started\n`);
+    await waitFor('the command line', () => login.stdout.includes('started'));
+    await waitFor('the end of the watch', async () => (await left()) === '');
+    login.child.stdin?.write(`\n ${WORD} sleep 2;${END_WATCH}echo lives\n`);
+    await waitFor('another one', () => login.stdout.includes('lives'));
   });
 });
 

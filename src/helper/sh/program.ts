@@ -1,4 +1,5 @@
 import { readFileSync } from 'node:fs';
+import { END_WATCH } from '../boot.js';
 import { checksum } from './checksum.js';
 import { SEGMENT_MAX_BYTES, STREAM_SEGMENTS } from './wire.js';
 
@@ -78,5 +79,5 @@ export function numberedLines(tag: string, lines: readonly string[], first: numb
 /** Attaches again, or says that there is nothing to attach to. */
 export function attachLine(tag: string, directory: string, races = false): string {
   const quoted = `'${directory.replaceAll("'", `'\\''`)}'`;
-  return `${server(races)}if [ -r ${quoted}/f ];then setsid sh ${quoted}/f;else printf ':%s g 0 0;' ${tag};fi`;
+  return `${END_WATCH}${server(races)}if [ -r ${quoted}/f ];then setsid sh ${quoted}/f;else printf ':%s g 0 0;' ${tag};fi`;
 }

@@ -3,6 +3,8 @@
 # (bytes of one segment), IV (where else to look for a writable directory, may be empty).
 # Every variable begins with I: an ordinary name could be one that the user exports.
 # The bridge strips comment lines and indentation, and replaces @FRONT@ and @RUNNER@ by those texts.
+# All of it has come: the boot sh need not free an agent that hangs any more (boot.ts).
+[ -n "$Iwatch" ] && kill "$Iwatch" 2>/dev/null
 Ifail() {
   printf ':%s f %s %s;' "$IT" "$1" "$1"
   [ -n "$ID" ] && rm -rf "$ID"
