@@ -2,6 +2,7 @@ import { Deadline, delay, passed } from '../base/deadline.js';
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
 import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
+import { NO_BOOT } from '../helper/raw-backend.js';
 import type { Carrier } from '../link/carrier.js';
 import { AgentReturned, DeviceAbsent, ServerAbsent } from '../login/faults.js';
 import type { Login } from '../login/login.js';
@@ -28,6 +29,8 @@ export interface SessionOptions {
 const FIRST_LOGIN_MS = 60_000;
 /** From the accepted login to a helper that runs, all tiers and tries together. */
 const START_MS = 120_000;
+/** Logins in which one tier may fail to start: each may die in silence, as the stock agent's do. */
+const START_LOGINS = 6;
 /** The boot line of a device that answered it in less than a quarter of this may be that quick again. */
 const REBOOT_ATTEMPT_MS = 2_000;
 /**
@@ -178,8 +181,10 @@ export class DeviceSession {
           if (this.#ended !== undefined || cause.code === 'TUNNEL' || cause.code === 'DENIED') throw cause;
           if (cause.code === 'UNSUPPORTED') break;
           this.#log.warn({ tier: step, reason: cause.message }, 'the helper did not start; logging in again');
-          if (attempt >= 4) throw cause;
-          if (attempt % LOGINS_PER_TUNNEL === 0 && !AgentReturned.isBehind(cause)) this.#options.login.reset(cause.message);
+          // It was not there to be tried.
+          if (AgentReturned.isBehind(cause)) attempt -= 1;
+          else if (attempt >= START_LOGINS) throw cause;
+          else if (attempt % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(cause.message);
         }
       }
       this.#log.info({ tier: step, reason: cause.message }, 'this tier does not run on the device');
@@ -391,11 +396,3 @@ export class DeviceSession {
 
 /** A line end every 3 s for a while: an agent that delivers it unasked needs no polling. */
 const SHOW_YOURSELF = '(for i in 1 2 3 4 5 6 7 8 9 10;do sleep 3;echo;done)&';
-
-/** The raw tier needs no boot sh; asking it for one would be a defect. */
-const NO_BOOT = {
-  facts: {},
-  run: (): void => {
-    throw new Fault('INTERNAL', 'The raw tier has no sh to run commands in.');
-  },
-};

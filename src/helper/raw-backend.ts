@@ -1,6 +1,6 @@
 import { Fault } from '../base/errors.js';
 import type { Carrier } from '../link/carrier.js';
-import { HelperGone, type Backend } from '../mux/backend.js';
+import { HelperGone, type Backend, type Boot } from '../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest, Refusal } from '../mux/device.js';
 import { RawChannel, refusedChannel } from './raw-channel.js';
 
@@ -14,6 +14,14 @@ const ONLY_A_TERMINAL: Refusal = {
 };
 
 const IN_USE: Refusal = { code: 'resource', message: "The device's one terminal is in use by another session; end that one first." };
+
+/** The raw tier needs no boot sh; asking it for one would be a defect. */
+export const NO_BOOT: Boot = {
+  facts: {},
+  run: () => {
+    throw new Fault('INTERNAL', 'The raw tier has no sh to run commands in.');
+  },
+};
 
 /** The raw tier: the login's own terminal for one shell channel, as it is. */
 export class RawBackend implements Backend {

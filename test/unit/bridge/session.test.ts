@@ -37,18 +37,38 @@ describe('a device session at its start', () => {
     expect(all.device.logins).toBe(2);
   });
 
-  it('logs in anew when a try fails, and gives up after four', async () => {
+  it('logs in anew when a try fails, and gives up after six', async () => {
     const all = scene({ prepare: (backend) => (backend.answers = [FAILS]) });
     const started = all.session.start();
     all.session.device.catch(() => undefined);
     await vi.advanceTimersByTimeAsync(1_000);
     await started;
-    expect(all.peer.resets).toBe(1);
-    all.peer.open();
-    all.peer.deviceUp();
-    await vi.advanceTimersByTimeAsync(1_000);
+    for (const resets of [1, 2]) {
+      expect(all.peer.resets).toBe(resets);
+      all.peer.open();
+      all.peer.deviceUp();
+      await vi.advanceTimersByTimeAsync(1_000);
+    }
     expect(all.ended.map(({ code }) => code)).toEqual(['DEVICE_LOST']);
-    expect(all.backends[0]?.attaches).toBe(4);
+    expect(all.backends[0]?.attaches).toBe(6);
+    await expect(all.session.device).rejects.toMatchObject({ code: 'DEVICE_LOST' });
+  });
+
+  it('counts no try in which the agent connects anew', async () => {
+    const all = scene({ tier: 'python' });
+    all.device.shell = 'dead';
+    const started = all.session.start();
+    for (let nth = 1; nth <= 9; nth += 1) {
+      for (let n = 0; all.device.logins < nth && n < 1_000; n += 1) await vi.advanceTimersByTimeAsync(10);
+      await vi.advanceTimersByTimeAsync(100);
+      all.peer.deviceUp({ repeated: true });
+    }
+    await started;
+    expect(all.device.logins).toBe(9);
+    expect(all.peer.resets).toBe(0);
+    expect(all.ended).toEqual([]);
+    all.device.shell = 'posix';
+    all.session.end(new Fault('DEVICE_LOST', 'The test is over.'));
     await expect(all.session.device).rejects.toMatchObject({ code: 'DEVICE_LOST' });
   });
 
