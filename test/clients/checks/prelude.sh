@@ -51,13 +51,41 @@ times() {
   (cd "$1" && find . ! -type l -printf '%T+ %m %y %P\n' | sed 's/\.[0-9]*//' | LC_ALL=C sort -k4)
 }
 
-# cut_upload PID: ends a client in the middle of its upload of $R/.part, and tells when the device has closed the file.
+# before: notes how many processes the device's user has, with the session open. nothing_left: tells when there are no
+# more again. They are the other side's as well, which come and go meanwhile; so it is told of the bridge alone.
+before() {
+  ssh dev true
+  BEFORE=$(processes)
+}
+processes() { ps -u $U -o comm= | grep -vcx sshd; }
+as_before() { [ $(processes) -le $BEFORE ]; }
+nothing_left() {
+  if [ $SIDE = direct ] || until_true as_before; then echo nothing left; else ps -u $U -o pid,ppid,args; fi
+}
+
+# closed FILE: tells when nobody holds the device's file open. part FILE: tells whether it is the beginning of tmp-a.
+closed() { until_true sh -c "! find /proc/[0-9]*/fd -lname '$1' 2>/dev/null | grep -q ." && echo closed; }
+part() { head -c $(stat -c %s "$1") tmp-a | cmp - "$1" && echo the beginning; }
+
+# cut_upload PID: ends a client in the middle of its upload of tmp-a to $R/.part. The device closes the file and keeps
+# what has come, and nothing of the client goes on there.
 cut_upload() {
   until_true test -s $R/.part
   { kill -9 $1; wait $1; } 2>/dev/null
   echo cut
-  until_true sh -c "! find /proc/[0-9]*/fd -lname '$R/.part' 2>/dev/null | grep -q ." && echo closed
+  closed $R/.part
+  part $R/.part
+  stat -c %a $R/.part
+  nothing_left
   rm $R/.part
+}
+# cut_download PID FILE: the same in the middle of a download of $R/.part to FILE.
+cut_download() {
+  until_true test -s "$2"
+  { kill -9 $1; wait $1; } 2>/dev/null
+  closed $R/.part
+  nothing_left
+  rm $R/.part "$2"
 }
 
 # Forwarding. $L1, $L2 and $SERVER are free ports; what is given to `keep` ends with the check.
