@@ -118,13 +118,24 @@ async def main():
         print((await c.run('cat', input=data, encoding=None)).stdout == data)
 X
 
-### is cut in the middle
-# prints: ^gone
+### is cut in the middle of a command and of a transfer, and the next one works
+# prints: ^gone\nclosed\n0 again\n\nnothing left\nthe beginning
+before
+random 64 >tmp-a
 py <<'X' 2>/dev/null & p=$!
 async def main():
-    async with connect() as c: await c.create_process('echo >%s/.up; cat; true %s' % (R, R)), await asyncio.sleep(60)
+    async with connect() as c, c.start_sftp_client() as s:
+        await c.create_process('echo >%s/.up; cat; true %s' % (R, R))
+        await s.put('tmp-a', R + '/.part'), await asyncio.sleep(60)
 X
-until_true test -s $R/.up
+until_true test -s $R/.up -a -s $R/.part
 pkill -9 -P $p
 { wait $p; } 2>/dev/null
 until_true sh -c "! pgrep -u $U -f '[c]at; true $R'" && echo gone
+closed $R/.part
+py <<'X'
+async def main():
+    async with connect() as c: r = await c.run('echo again'); print(r.exit_status, r.stdout)
+X
+nothing_left
+part $R/.part

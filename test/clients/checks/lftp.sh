@@ -38,7 +38,8 @@ lf "put -c a -o $R/b"; echo $?
 cmp a $R/b
 
 ### is cut in the middle: the device closes the file, and the next one works
-# prints: ^cut\nclosed\n0
+# prints: ^cut\nclosed\nthe beginning\n644\nnothing left\n0
+before
 random 64 >tmp-a
 /usr/bin/lftp -c "set sftp:connect-program \"ssh -a -x -F $CFG\"; set net:limit-rate 0:2000000; open sftp://$U:@dev; put tmp-a -o $R/.part" >/dev/null 2>&1 & p=$!
 cut_upload $p

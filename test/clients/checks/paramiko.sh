@@ -124,8 +124,9 @@ for t in ts: t.join()
 print(got == [(b'%d\n' % n, n) for n in range(30)])
 X
 
-### is cut in the middle of a command and of a transfer
-# prints: ^gone
+### is cut in the middle of a command and of a transfer, and the next one works
+# prints: ^gone\nclosed\n0 b'again\\n'\nnothing left\nonly x
+before
 py <<'X' 2>/dev/null & p=$!
 c = connect()
 i, o, e = c.exec_command('echo >%s/.up; cat; true %s' % (R, R))
@@ -137,3 +138,11 @@ until_true test -s $R/.big -a -s $R/.up
 pkill -9 -P $p
 { wait $p; } 2>/dev/null
 until_true sh -c "! pgrep -u $U -f '[c]at; true $R'" && echo gone
+closed $R/.big
+py <<'X'
+c = connect()
+i, o, e = c.exec_command('echo again')
+print(o.channel.recv_exit_status(), o.read())
+X
+nothing_left
+[ -z "$(tr -d x <$R/.big)" ] && echo only x

@@ -65,11 +65,14 @@ done
 pc 127.0.0.1:$R/none .; echo $?
 pc -ls 127.0.0.1:$R | grep -c up
 
-### is cut in the middle: the device closes the file, and the next one works
-# prints: ^cut\nclosed\n0
+### is cut in the middle, psftp and pscp: the device closes the file, and the next one works
+# prints: ^(cut\nclosed\nthe beginning\n644\nnothing left\n){2}0
+before
 random 64 >tmp-a
 echo "put tmp-a $R/.part" >.batch
 /usr/bin/psftp -batch -P $PORT -l $U -pw $SSHPASS -hostkey $FP -b .batch 127.0.0.1 >/dev/null 2>&1 & p=$!
+cut_upload $p
+/usr/bin/pscp -q -batch -P $PORT -l $U -pw $SSHPASS -hostkey $FP tmp-a 127.0.0.1:$R/.part >/dev/null 2>&1 & p=$!
 cut_upload $p
 printf x >a
 ps <<<"put a $R/after" >/dev/null; echo $?

@@ -81,15 +81,17 @@ sed 's/(pid [0-9]*)//; /rsync error:/d; /Broken pipe/d; /change_dir#3/d; /\[Rece
 rm e
 
 ### is cut in the middle and leaves no process on the device
-# prints: ^gone\n0
+# prints: ^gone\nnothing left\n0 files\n0
+before
 random 32 >tmp-a
 rsync --bwlimit=8m -e "ssh -F $CFG" tmp-a dev:$R/.a 2>/dev/null & p=$!
 until_true sh -c "pgrep -u $U -f '[r]sync --server.*$R'" >/dev/null
 { kill -9 $p; wait $p; } 2>/dev/null
 until_true sh -c "! pgrep -u $U -f '[r]sync --server.*$R'" && echo gone
+nothing_left
+echo "$(ls -A $R | wc -l) files"
 echo x >a
 rsync -e "ssh -F $CFG" a dev:$R/b; echo $?
-rm -rf $R/.[!.]*
 
 ### copies hard links, sparse files and permissions (-aHSX --numeric-ids)
 # prints: ^0

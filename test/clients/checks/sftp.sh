@@ -266,12 +266,17 @@ get -r $R/l/../d copy
 X
 find got copy | LC_ALL=C sort
 
-### is cut in the middle: the device closes the file, and no process stays
-# prints: ^cut\nclosed\n0
+### is cut in the middle, both ways: the device closes the file, and no process stays
+# prints: ^cut\nclosed\nthe beginning\n644\nnothing left\nclosed\nnothing left\n0
+before
 random 64 >tmp-a
 echo "put tmp-a $R/.part" >.batch
 /usr/bin/sftp -F $CFG -q -l 40000 -b .batch dev >/dev/null 2>&1 & p=$!
 cut_upload $p
+cp tmp-a $R/.part
+echo "get $R/.part tmp-b" >.batch
+/usr/bin/sftp -F $CFG -q -l 40000 -b .batch dev >/dev/null 2>&1 & p=$!
+cut_download $p tmp-b
 rm tmp-a
 printf x >a
 echo "put a $R/after" | batch >/dev/null; echo $?

@@ -66,8 +66,9 @@ stat -c %s m/.a
 rm m/.a m/.b
 
 ### is cut in the middle: the device closes the file, and the next one works
-# prints: ^cut\nclosed\nafter
+# prints: ^cut\nclosed\nthe beginning\n644\nnothing left\nafter
 # seconds: 60
+before
 mkdir -p m
 trap 'fusermount3 -u m || fusermount3 -uz m; rmdir m' EXIT
 /usr/bin/sshfs -f -F $CFG dev:$R m 2>/dev/null & p=$!
