@@ -66,23 +66,39 @@ ssh dev "git init -q --bare -b main \"$n\""
 git clone -q "dev:$n" ".out" 2>/dev/null; echo $?
 git ls-remote "dev:$n"; echo $?
 
-### is cut in the middle of a push and goes on with the next
-# prints: ^cut\n0
+### is cut in the middle of a push and of a clone, and goes on with the next
+# prints: ^cut\nnothing left\n(.*\n)?kept\n0\n1\ncut\nnothing left\n0\nequal
+before
 export GIT_SSH_COMMAND="ssh -F $CFG" GIT_CONFIG_GLOBAL=/dev/null
 export GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
 git init -q -b main .src
 cd .src
-random 24 >big.bin
+random 3 >big.bin
+git config core.compression 0
 git add . && git commit -q -m big
-ssh dev "git init -q --bare -b main $R/.repo.git"
-git push -q "dev:$R/.repo.git" main 2>/dev/null & p=$!
-until_true sh -c "pgrep -u $U -f '[g]it-receive-pack.*$R'" >/dev/null
-{ kill -9 $p; wait $p; } 2>/dev/null
-echo cut
-pkill -f "[s]sh -F $CFG dev git-receive-pack" 
-until_true sh -c "! pgrep -u $U -f '[g]it-receive-pack.*$R'"
+ssh dev "git init -q --bare -b main $R/.repo.git; git -C $R/.repo.git config receive.unpackLimit 1; git -C $R/.repo.git config core.compression 0"
+# Lets through what is less than the pack, each way.
+cat >../.some <<'X'
+#!/bin/sh
+{ dd bs=64k count=30 2>/dev/null; exec sleep 60; } | ssh -F "$CFG" "$@" | { dd bs=64k count=30 2>/dev/null; exec sleep 60; }
+X
+chmod +x ../.some
+cut_git() {
+  { kill -9 $p; pkill -9 -f "[s]sh -F $CFG .*$1"; kill -9 $(pgrep -s 0 -x sleep); wait $p; } 2>/dev/null
+  echo cut
+  nothing_left
+}
+GIT_SSH_VARIANT=ssh GIT_SSH_COMMAND=$W/.some git push -q "dev:$R/.repo.git" main 2>/dev/null & p=$!
+until_true sh -c "ls $R/.repo.git/objects/*incoming*/pack/tmp_pack*"
+cut_git git-receive-pack
+find $R/.repo.git/objects $R/.repo.git/refs -type f | sed 's/.*objects.//; s/......$//; s/-......[/]/-/'; echo kept
 git push -q "dev:$R/.repo.git" main; echo $?
 git --git-dir=$R/.repo.git -c safe.directory='*' rev-list --count main
+GIT_SSH_VARIANT=ssh GIT_SSH_COMMAND=$W/.some git clone -q "dev:$R/.repo.git" ../.cut 2>/dev/null & p=$!
+until_true sh -c "ls ../.cut/.git/objects/pack/tmp_pack*"
+cut_git git-upload-pack
+git clone -q "dev:$R/.repo.git" ../.whole; echo $?
+cmp big.bin ../.whole/big.bin && echo equal
 
 ### archives over ssh and answers upload-archive
 # prints: ^0
