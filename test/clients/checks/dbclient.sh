@@ -5,7 +5,7 @@ DB=(-y -y -i "$W/.key" -p "$PORT")
 db() {
   local options=()
   while case "${1-}" in -*) true ;; *) false ;; esac do options+=("$1"); shift; done
-  dbclient "${DB[@]}" "${options[@]}" "$U@127.0.0.1" "$@" 2> >(grep -v -e 'key accepted' -e fingerprint >&2)
+  dbclient "${DB[@]}" "${options[@]}" "$U@127.0.0.1" "$@" 2> >(grep -v -e 'key accepted' -e fingerprint -e Caution >&2)
 }
 cat >.db <<X
 #!/bin/bash
@@ -17,7 +17,7 @@ X
 chmod +x .db
 
 ### runs commands with status, streams and binary data
-# prints: ^0\n7\nout
+# prints: ^0\n7\nout(.|\n)*127\n+bash: [^\n]*/nowhere: No such file
 db true; echo $?
 db 'exit 7'; echo $?
 db 'echo out; echo err >&2' 2>e
@@ -26,7 +26,16 @@ until_true grep -q err e; cat e
 random 4 >a
 db cat <a | cmp - a; echo ${PIPESTATUS[*]}
 db 'kill -9 $$'; echo $?
-db /nowhere 2>/dev/null; echo $?
+db /nowhere 2>e; echo $?
+until_true grep -q nowhere e; cat e
+
+### logs in with a password, and tells a host key that has changed
+# prints: ^in\n0\ntold\n1
+DROPBEAR_PASSWORD=$SSHPASS dbclient -y -y -p $PORT $U@127.0.0.1 echo in 2>/dev/null; echo $?
+mkdir .ssh
+echo "127.0.0.1 $(cut -d' ' -f1,2 $KEY.pub)" >.ssh/known_hosts
+dbclient -i .key -p $PORT $U@127.0.0.1 echo in </dev/null >.said 2>&1; x=$?
+grep -qi 'host key mismatch' .said && echo told; echo $x
 
 ### carries large data both ways
 # prints: ^0
