@@ -9,3 +9,4 @@ compare(lab, 'plink', 'sh');
 compare(lab, 'fairness', 'sh');
 compare(lab, 'paramiko', 'sh');
 compare(lab, 'asyncssh', 'sh');
+compare(lab, 'ssh-copy-id', 'sh');

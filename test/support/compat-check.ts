@@ -124,7 +124,7 @@ async function observe(side: Side, check: Check, number: number, more: Record<st
   await mkdir(remote);
   await chown(remote, uid, gid);
   const [L1, L2, SERVER] = [await listenPort(), await listenPort(), await listenPort()];
-  const env = { ...side.env, ...more, L1, L2, SERVER, CHECKS, W: local, R: remote, LARGE_MB: String(LARGE_MB), HOME: local, LC_ALL: 'C.UTF-8', SSH_AUTH_SOCK: undefined };
+  const env = { ...side.env, LARGE_MB: String(LARGE_MB), ...more, L1, L2, SERVER, CHECKS, W: local, R: remote, HOME: local, LC_ALL: 'C.UTF-8', SSH_AUTH_SOCK: undefined };
   const script = `${local}.sh`;
   await writeFile(script, `${PRELUDE}\n${check.script}`);
   const result = await run('bash', [script], { cwd: local, env, timeoutMs: check.timeoutMs });
