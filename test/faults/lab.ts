@@ -286,11 +286,14 @@ export class Lab {
     parts.push(...this.bridge.stderr.trimEnd().split('\n').slice(-DUMP_LINES));
     parts.push('-- relay and agent', ...this.#lines.slice(-DUMP_LINES));
     parts.push('-- relay legs', JSON.stringify(this.relay.stats()), '-- agent', JSON.stringify(this.agent.stats()), '-- device');
-    for (const { pid, kind, command } of await this.processes()) {
+    // A bridge that is silent may be stopped (T), at work (R), or waiting (S).
+    const processes = [...(await this.processes()), { pid: this.bridge.pid, kind: 'bridge', command: `running=${this.bridge.running}` }];
+    for (const { pid, kind, command } of processes) {
       const read = async (name: string): Promise<string> => (await readFile(`/proc/${pid}/${name}`, 'latin1').catch(() => '?')).trim();
       const state = /^State:\s*(\S)/m.exec(await read('status'))?.[1] ?? '?';
       const files = (await readdir(`/proc/${pid}/fd`).catch(() => [])).length;
-      parts.push(`${pid} ${kind} ${state} ${await read('wchan')} fds=${files} ${command.slice(0, 60)}`);
+      const [user, system] = (await read('stat')).replace(/.*\) /, '').split(' ').slice(11, 13);
+      parts.push(`${pid} ${kind} ${state} ${await read('wchan')} fds=${files} ticks=${user}+${system} ${command.slice(0, 60)}`);
     }
     return parts.join('\n');
   }

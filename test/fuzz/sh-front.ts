@@ -47,6 +47,7 @@ export class ShFront {
   #pings = 0;
   #answered = 0;
   #ended = false;
+  #ending = false;
   #broken: string | undefined;
 
   private constructor(kind: DeviceKind, tag: string) {
@@ -135,6 +136,7 @@ export class ShFront {
 
   /** The end in order: no file, no process. */
   async end(): Promise<void> {
+    this.#ending = true;
     await this.#until('the end to be told', () => this.#ended, () => this.#uplink.note('b'));
     let left: string[] = [];
     const ours = async (): Promise<string[]> => (await survivors({ environment: this.device.root })).filter((process) => process.includes(NAME));
@@ -182,7 +184,8 @@ export class ShFront {
         this.#ended = true;
         return;
       case 'x':
-        if (record.channel === LIVE) this.#broken = `the live channel has ended (status ${record.status}, signal ${record.signal})`;
+        // The end hangs it up, and may tell so first.
+        if (record.channel === LIVE && !this.#ending) this.#broken = `the live channel has ended (status ${record.status}, signal ${record.signal})`;
         return this.submit(`z ${record.channel}`);
       case 'o':
         if (record.channel === LIVE) this.#segment(record.index, decodeSegment(record.text, 'b64') ?? Buffer.alloc(0), record.text.length);
