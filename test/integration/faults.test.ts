@@ -33,22 +33,19 @@ test.each([
   ['while it types', 'sh'],
   ['while it logs in again', 'python'],
   ['while it logs in again', 'sh'],
-  ['while it starts', 'sh'],
 ] as const)('a command bears with an agent that hangs %s (%s tier)', async (when, tier) => {
   const own = new Scope();
   scope.add(() => own.end());
   const faults = { silentDeathRate: 0, stallRate: 0, stallForGoodRate: 0, hangRate: 0 };
   const stock = new Lab(own, 0, { graceSeconds: 60, profile: 'c-agent', faults, tier });
   await stock.start();
-  // The boot line is the first that is typed.
-  if (when === 'while it starts') expect(stock.agent.inject('hang')).toBe(true);
   const program = new Program('ssh', [...stock.sshOptions(), 'host', 'cat; exit 5'], { input: 'open', timeoutMs: HANG_MS });
   own.add(() => program.stop());
   program.child.stdin?.write('one\n');
   await waitFor('the first line', () => program.stdout === 'one\n', HANG_MS);
   // Into a dead session nothing is typed: the first that hangs then is the boot line of the next.
   if (when === 'while it logs in again') expect(stock.agent.inject('silent-death')).toBe(true);
-  if (when !== 'while it starts') expect(stock.agent.inject('hang')).toBe(true);
+  expect(stock.agent.inject('hang')).toBe(true);
   program.child.stdin?.write('two\n');
   // The frame that hangs is typed all the same, and its output comes.
   await waitFor('the second line', () => program.stdout === 'one\ntwo\n', HANG_MS);
