@@ -7,6 +7,7 @@ import { run } from '../support/program.js';
 import { Scope } from '../support/scope.js';
 import { startSsh, ssh, type Target } from '../support/ssh.js';
 import { startSshd } from '../support/sshd.js';
+import { startStack } from '../support/stack.js';
 import { throwawayUser } from '../support/user.js';
 import { waitFor } from '../support/wait.js';
 
@@ -171,6 +172,18 @@ describe('the watch of the boot sh', () => {
     await waitFor('the end of the watch', async () => (await left()) === '');
     login.child.stdin?.write(`\n ${WORD} sleep 2;${END_WATCH}echo lives\n`);
     await waitFor('another one', () => login.stdout.includes('lives'));
+  });
+});
+
+describe('the watch of the first start', () => {
+  it.each(['python', 'sh'] as const)('is over when the helper of the %s tier runs', async (tier) => {
+    const stack = await startStack(scope, { profile: 'c-agent', tier });
+    expect((await ssh(stack, ['echo up'])).stdout.toString()).toBe('up\n');
+    const watched = async (words: string): Promise<boolean> => (await run('pgrep', ['-u', stack.account.name, '-f', words])).status === 0;
+    // The boot sh had one, and is there as long as its login.
+    expect(await watched('Iwatch=')).toBe(true);
+    // Long before its time.
+    await waitFor('the end of the watch', async () => !(await watched('^sleep 20$')), 8_000);
   });
 });
 

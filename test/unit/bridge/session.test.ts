@@ -118,6 +118,16 @@ describe('a device session under faults', () => {
     }
   });
 
+  it('has the boot sh watch the first start behind an agent that may hang, and leaves later ones to the helper', async () => {
+    const all = scene();
+    const backend = await ready(all);
+    await stall(backend);
+    await vi.advanceTimersByTimeAsync(6_000);
+    expect(backend.attaches).toBe(2);
+    const bootLines = all.sent.flatMap((frame) => (frame.operation === 'command' && frame.data.includes('/bin/sh -c') ? [frame.data] : []));
+    expect(bootLines.map((line) => line.includes('Iwatch=$!'))).toEqual([true, false]);
+  });
+
   it('replaces the tunnel after two logins in vain, and goes on trying', async () => {
     const all = scene();
     const backend = await ready(all);
