@@ -5,8 +5,10 @@ DB=(-y -y -i "$W/.key" -p "$PORT")
 db() {
   local options=()
   while case "${1-}" in -*) true ;; *) false ;; esac do options+=("$1"); shift; done
-  dbclient "${DB[@]}" "${options[@]}" "$U@127.0.0.1" "$@" 2> >(grep -v -e 'key accepted' -e fingerprint -e Caution >&2)
+  # A pipeline, which ends with its last part: a process substitution may still be writing when dbclient is done.
+  { dbclient "${DB[@]}" "${options[@]}" "$U@127.0.0.1" "$@" 2>&1 >&3 3>&- | quiet >&2 3>&-; return ${PIPESTATUS[0]}; } 3>&1
 }
+quiet() { grep -v -e 'key accepted' -e fingerprint -e Caution; }
 cat >.db <<X
 #!/bin/bash
 # Drops what scp and rsync say to OpenSSH only.

@@ -76,8 +76,10 @@ X
 mkfifo tmp-in
 /usr/bin/ssh -F $CFG -T dev bash <tmp-in >tmp-out 2>&1 & p=$!
 exec 3>tmp-in
-echo "setsid sleep 30 >/dev/null 2>&1 </dev/null & echo \$! >$R/.detached; echo \$\$ >$R/.shell" >&3
+# Its own number, written when it is in its session: until then it hears of the shell's end as the shell does.
+echo "setsid sh -c 'echo \$\$ >$R/.detached; exec sleep 60' >/dev/null 2>&1 </dev/null & echo \$\$ >$R/.shell" >&3
 until_true test -s $R/.shell
+until_true test -s $R/.detached
 { kill -9 $p; wait $p; } 2>/dev/null
 until_true sh -c "! kill -0 $(cat $R/.shell)" && echo ended
 kill -0 $(cat $R/.detached) && echo detached lives

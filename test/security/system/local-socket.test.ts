@@ -43,7 +43,6 @@ describe('a Unix socket', () => {
     const { program, ready } = await startDemo(here);
     expect(ready).toMatchObject({ socket: here.socket, hostKeyFingerprint: expect.stringMatching(/^SHA256:/) });
     expect(ready).not.toHaveProperty('port');
-    expect(program.stdout).toContain(`ssh -o ProxyCommand='nc -U ${here.socket}' `);
     const address = await ssh(here, 'echo $SSH_CONNECTION / $SSH_CLIENT; echo err >&2; exit 7');
     expect({ status: address.status, out: address.stdout.toString(), err: address.stderr.toString() }).toEqual({
       status: 7, out: 'UNKNOWN 65535 UNKNOWN 65535 / UNKNOWN 65535 65535\n', err: 'err\n',
@@ -52,7 +51,10 @@ describe('a Unix socket', () => {
     const back = await ssh(here, 'cat', data);
     expect(createHash('sha256').update(back.stdout).digest('hex')).toBe(createHash('sha256').update(data).digest('hex'));
     program.kill('SIGTERM');
-    expect((await program.done).status).toBe(0);
+    const ended = await program.done;
+    expect(ended.status).toBe(0);
+    // Here, not above: it is printed when the ready file has been written.
+    expect(ended.stdout.toString()).toContain(`ssh -o ProxyCommand='nc -U ${here.socket}' `);
     expect(existsSync(here.socket)).toBe(false);
   });
 
