@@ -1,6 +1,6 @@
 /**
- * What we offer in the key exchange: OpenSSH 9's own default lists as far as ssh2 has them. Left out on
- * purpose: SHA-1, CBC, and immediate `zlib` (compression of unauthenticated input). What an operator may
+ * What we offer in the key exchange: OpenSSH 9's own default lists. Left out on purpose: SHA-1, CBC, tags
+ * of 64 bits (umac-64), and immediate `zlib` (compression of unauthenticated input). What an operator may
  * still ask for, since a client of his has nothing better, is in WEAK.
  */
 import { GROUP_EXCHANGE_KEX } from './group-exchange.js';
@@ -32,8 +32,10 @@ export const CIPHERS: readonly string[] = [
 ];
 
 export const MACS: readonly string[] = [
+  'umac-128-etm@openssh.com',
   'hmac-sha2-256-etm@openssh.com',
   'hmac-sha2-512-etm@openssh.com',
+  'umac-128@openssh.com',
   'hmac-sha2-256',
   'hmac-sha2-512',
 ];
@@ -88,7 +90,11 @@ export const DEFAULT_ALGORITHMS: AlgorithmLists = {
 export const WEAK: AlgorithmLists = {
   kex: ['diffie-hellman-group14-sha1', 'diffie-hellman-group-exchange-sha1', 'diffie-hellman-group1-sha1'],
   ciphers: ['aes256-cbc', 'aes192-cbc', 'aes128-cbc', '3des-cbc'],
-  macs: ['hmac-sha1-etm@openssh.com', 'hmac-sha1', 'hmac-sha1-96', 'hmac-md5', 'hmac-md5-96'],
+  macs: [
+    ...['umac-64-etm@openssh.com', 'umac-64@openssh.com'],
+    ...['hmac-sha1-etm@openssh.com', 'hmac-sha1-96-etm@openssh.com', 'hmac-md5-etm@openssh.com', 'hmac-md5-96-etm@openssh.com'],
+    ...['hmac-sha1', 'hmac-sha1-96', 'hmac-md5', 'hmac-md5-96'],
+  ],
   hostKeys: ['ssh-rsa'],
   publicKeys: ['ssh-rsa'],
 };

@@ -14,6 +14,7 @@ import { compileFunction } from 'node:vm';
 import { Fault } from '../base/errors.js';
 import { groupExchangeClass } from './group-exchange.js';
 import { HYBRIDS, hybridExchangeClass } from './hybrid-kex.js';
+import { FURTHER_MACS, createMac } from './macs.js';
 
 /** OpenSSH's own PACKET_MAX_SIZE: an exec request may carry a command of 128 kB and more. */
 export const MAX_PACKET_BYTES = 256 * 1024;
@@ -31,6 +32,30 @@ export const EDITS: readonly Edit[] = [
     find: 'const MAX_PACKET_SIZE = 35000;',
     replace: `const MAX_PACKET_SIZE = ${MAX_PACKET_BYTES};`,
     why: 'OpenSSH sends packets up to 256 kB; the library ends the connection above 35,000 bytes.',
+  },
+  {
+    file: 'crypto.js',
+    find: "    'hmac-md5': info('md5', 16, 16, false),\n",
+    replace: `${[...FURTHER_MACS].map(([name, mac]) => `    '${name}': info('${mac.hash}', ${mac.keyBytes}, ${mac.tagBytes}, ${name.includes('-etm@')}),\n`).join('')}    'hmac-md5': info('md5', 16, 16, false),\n`,
+    why: 'MACs that OpenSSH has and the library has not.',
+  },
+  {
+    file: 'crypto.js',
+    find: 'createCipheriv, createDecipheriv, createHmac, randomFillSync, timingSafeEqual\n} = require(\'crypto\');',
+    replace: "createCipheriv, createDecipheriv, randomFillSync, timingSafeEqual\n} = require('crypto');\nconst createHmac = require('iotda-ssh:mac');",
+    why: 'The same: what computes them.',
+  },
+  {
+    file: 'crypto.js',
+    find: 'return (GenericCipher && !forceNative\n',
+    replace: "return (GenericCipher && !forceNative && !outbound.macInfo.sslName.startsWith('umac')\n",
+    why: 'The same: the compiled addon has OpenSSL\'s alone.',
+  },
+  {
+    file: 'crypto.js',
+    find: 'return (GenericDecipher && !forceNative\n',
+    replace: "return (GenericDecipher && !forceNative && !inbound.macInfo.sslName.startsWith('umac')\n",
+    why: 'The same.',
   },
   {
     file: 'kex.js',
@@ -204,6 +229,7 @@ function privateLoader(nativeCiphers: boolean): (file: string) => unknown {
     const requireInside = (id: string): unknown => {
       if (id === 'iotda-ssh:hybrid-kex') return hybridExchangeFor;
       if (id === 'iotda-ssh:group-exchange') return groupExchangeClass;
+      if (id === 'iotda-ssh:mac') return createMac;
       if (id.endsWith('.node') && !nativeCiphers) throw new Error('native ciphers are switched off');
       const target = id.startsWith('.') ? outside.resolve(id) : id;
       return dirname(target) === folder && target.endsWith('.js') ? load(target) : outside(id);

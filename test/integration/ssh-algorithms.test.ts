@@ -1,12 +1,13 @@
 /** Lists of algorithms as the operator wants them, asked of by OpenSSH's ssh. */
 import { createHash, randomBytes } from 'node:crypto';
 import { readFileSync } from 'node:fs';
+import { connect, createServer, type AddressInfo } from 'node:net';
 import { join } from 'node:path';
 import ssh2 from 'ssh2';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
 import { silentLog, type Log } from '../../src/base/log.js';
 import { DEFAULT_ALGORITHMS, WEAK, type AlgorithmLists } from '../../src/ssh/algorithms.js';
-import { startLocalSsh, type LocalSsh } from '../support/local-ssh.js';
+import { USER, startLocalSsh, type LocalSsh } from '../support/local-ssh.js';
 
 const KINDS = Object.keys(WEAK) as (keyof AlgorithmLists)[];
 const everything = Object.fromEntries(KINDS.map((kind) => [kind, [...DEFAULT_ALGORITHMS[kind], ...WEAK[kind]]])) as unknown as AlgorithmLists;
@@ -42,6 +43,54 @@ describe('weak algorithms that were asked for', () => {
     expect(warned).toEqual([[weak, 'weak algorithms are allowed, as asked']]);
   });
 });
+
+describe('what is offered by default', () => {
+  let local: LocalSsh;
+  beforeAll(async () => { local = await startLocalSsh(); });
+  afterAll(() => local.close());
+  const protections = [
+    ...DEFAULT_ALGORITHMS.macs.map((name) => [name, ['-c', 'aes128-ctr', '-m', name]] as const),
+    ...DEFAULT_ALGORITHMS.ciphers.filter((name) => !name.endsWith('-ctr')).map((name) => [name, ['-c', name]] as const),
+  ];
+
+  it.each(protections)('%s carries bytes, and still does after new keys', async (name, options) => {
+    const ran = await local.ssh(['-v', ...options, '-o', 'RekeyLimit=64k', 'cat'], DATA);
+    expect(ran.stderr).toContain(name);
+    expect(ran.stderr.match(/SSH2_MSG_NEWKEYS received/g)?.length).toBeGreaterThan(1);
+    expect(ran.stdout.equals(DATA)).toBe(true);
+  });
+
+  it.each(protections)('%s ends the connection at a changed byte, and nothing of its packet arrives', async (_name, options) => {
+    const port = await changing(local.server.port, 200_000);
+    const there = ['-p', String(port.number), '-o', `HostKeyAlias=[127.0.0.1]:${local.server.port}`];
+    // The first of two ports counts.
+    const ran = await local.run('ssh', [...there, ...local.options, ...options, '-l', USER, '127.0.0.1', 'cat'], DATA);
+    port.close();
+    expect(ran.code).toBe(255);
+    expect(ran.stdout.length).toBeLessThan(200_000);
+    expect(ran.stdout.equals(DATA.subarray(0, ran.stdout.length))).toBe(true);
+  });
+});
+
+/** A way to the server on which one bit of what the client sends is turned over. */
+async function changing(to: number, at: number): Promise<{ number: number; close(): void }> {
+  const server = createServer((client) => {
+    const onward = connect(to, '127.0.0.1');
+    let passed = 0;
+    client.on('data', (bytes: Buffer) => {
+      if (passed <= at && at < passed + bytes.length) bytes[at - passed] = (bytes[at - passed] ?? 0) ^ 0x10;
+      passed += bytes.length;
+      onward.write(bytes);
+    });
+    onward.pipe(client);
+    for (const [one, other] of [[client, onward], [onward, client]] as const) {
+      one.on('error', () => {});
+      one.on('close', () => other.destroy());
+    }
+  });
+  await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve));
+  return { number: (server.address() as AddressInfo).port, close: () => server.close() };
+}
 
 describe('RSA with SHA-1', () => {
   const hostKey = ssh2.utils.generateKeyPairSync('rsa', { bits: 2048 });

@@ -164,8 +164,8 @@ exec /usr/bin/scp "$@"
 }
 
 /**
- * Names of `ssh -Q` to what sshd offers by default, without what the bridge does not offer by itself (SHA-1)
- * or at all (UMAC), and without security tokens, which cannot be its host keys. (As users' keys they are in agent.sh.)
+ * Names of `ssh -Q` to what sshd offers by default, without what the bridge does not offer by itself (SHA-1,
+ * tags of 64 bits), and without security tokens, which cannot be its host keys. (As users' keys they are in agent.sh.)
  */
 async function defaultAlgorithms(tools: string): Promise<ReadonlyMap<string, readonly string[]>> {
   const key = join(tools, 'key');
@@ -176,7 +176,7 @@ async function defaultAlgorithms(tools: string): Promise<ReadonlyMap<string, rea
   const value = (name: string): string[] => new RegExp(`^${name} (.*)$`, 'm').exec(stdout.toString())?.[1]?.split(',') ?? [];
   // ssh-rsa is the name of the key, of which only the SHA-1 signature is weak.
   const keys = [...value('pubkeyacceptedalgorithms').filter((name) => !/cert|^rsa-|^sk-/.test(name)), 'ssh-rsa'];
-  const macs = value('macs').filter((name) => !/sha1|umac/.test(name));
+  const macs = value('macs').filter((name) => !/sha1|umac-64/.test(name));
   return new Map([['cipher', value('ciphers')], ['cipher-auth', value('ciphers')], ['mac', macs], ['kex', value('kexalgorithms')], ['key-plain', keys]]);
 }
 
