@@ -37,6 +37,13 @@ function helper(lab: Lab): DeviceProcess['kind'][] {
   return lab.options.tier === 'sh' ? ['daemon', 'front'] : ['daemon'];
 }
 
+/** What ssh says by itself when it comes in the moment of the end: to the bridge, or to the ssh that shares its connection. */
+const TOO_LATE = /Connection refused|kex_exchange_identification: .*Connection reset|^mux_client_\w+: .*(Broken pipe|Connection reset)/;
+
+function anyOf(...sentences: RegExp[]): RegExp {
+  return new RegExp(sentences.map(({ source }) => source).join('|'), 'i');
+}
+
 /** A relogin: two tries of 6 s, a new tunnel, another try; then the start of the helper. */
 const RELOGIN = 'stall found in 1.7 s, login 0.2 to 6 s, twice, then a new tunnel';
 
@@ -306,7 +313,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
     ...agentFault('the bridge gets SIGTERM and is started again', 'stall', 15, '--drain (5 s here), then 10 s for the end'),
     outcome: 'cut',
     lab: 'brief',
-    sentence: /shutting down|Connection refused/,
+    sentence: anyOf(/shutting down/, TOO_LATE),
     inject: async (lab) => {
       const before = lab.bridge;
       const ours = await lab.helpers();
@@ -364,8 +371,7 @@ export const KINDS: Readonly<Record<string, Kind>> = {
   'tunnel-ended': {
     ...agentFault('the platform ends the tunnel, or another client takes it', 'drop-ws', 5, 'told at once; the bridge ends with code 4'),
     outcome: 'cut',
-    // Who connects in the moment of the end is reset.
-    sentence: /tunnel|shutting down|Connection refused|kex_exchange_identification: .*Connection reset/,
+    sentence: anyOf(/tunnel|shutting down/, TOO_LATE),
     inject: async (lab, chance) => {
       const before = lab.bridge;
       await struck('the source leg', () => lab.relay.drop('source', { code: chance.pick([1000, 1002, 4000]) }), 15_000);
