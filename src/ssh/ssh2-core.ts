@@ -89,6 +89,18 @@ export const EDITS: readonly Edit[] = [
   },
   {
     file: 'kex.js',
+    find: "            this.finish();\n          } else {\n            // Client",
+    replace: "            if (this.finish() === Infinity) return Infinity;\n          } else {\n            // Client",
+    why: 'An exchange that failed has ended the connection. The library goes on with what follows in the same segment.',
+  },
+  {
+    file: 'Protocol.js',
+    find: '    this._decipher && this._decipher.free();\n',
+    replace: '    if (this._decipher) setImmediate((decipher) => decipher.free(), this._decipher);\n',
+    why: 'Whatever ends the connection is called from within the decipher, whose compiled form crashes the process when it goes on after it was freed.',
+  },
+  {
+    file: 'kex.js',
     find: 'onKEXPayload.bind(self, { firstPacket: false });',
     replace: 'onKEXPayload.bind(self, { firstPacket: false, isRenewal: true });',
     why: 'For the next edit.',

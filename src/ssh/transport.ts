@@ -193,7 +193,9 @@ export class Transport {
     return this.#onMessage(reader.read(raw));
   }
 
+  /** Infinity ends ssh2's loop through the packets of a segment. */
   #onMessage(payload: Buffer): unknown {
+    if (this.#closed) return Infinity;
     const type = payload[0] ?? 0;
     switch (type) {
       case MSG.KEXINIT:
@@ -202,7 +204,7 @@ export class Transport {
         return this.#core.onKexInit(this.#protocol, payload);
       case MSG.DISCONNECT:
         this.#onDisconnect(payload);
-        return undefined;
+        return Infinity;
       case MSG.IGNORE:
       case MSG.UNIMPLEMENTED:
       case MSG.DEBUG:
@@ -326,8 +328,10 @@ export class Transport {
       this.disconnect(DISCONNECT.PROTOCOL_ERROR, fault);
     } catch {
       // The library may be past sending anything.
-      this.#end(fault);
     }
+    // No farewell either: it waits for packets, of which a reader that has thrown must not be given any more. It
+    // takes the length that it refused for good, and memory for it.
+    this.#end(fault);
   }
 
   #end(fault: Fault | undefined): void {

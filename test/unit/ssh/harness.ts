@@ -119,12 +119,28 @@ export function drained(socket: net.Socket): Promise<string> {
   return new Promise((resolve) => socket.once('close', () => resolve(text)));
 }
 
+interface ClientInside {
+  _protocol: {
+    _packetRW: { write: { allocStart: number; alloc(length: number): Buffer; finalize(packet: Buffer): Buffer } };
+    _cipher: { encrypt(packet: Buffer): void; _onWrite(bytes: Buffer): void };
+  };
+  _sock: net.Socket;
+}
+
+/** The same, several in one segment: the server reads them in one turn of its loop. */
+export function sendTogether(client: Client, payloads: readonly Buffer[]): void {
+  const { _protocol: { _cipher: cipher }, _sock: socket } = client as unknown as ClientInside;
+  const written = cipher._onWrite;
+  const bytes: Buffer[] = [];
+  cipher._onWrite = (piece) => bytes.push(Buffer.from(piece));
+  for (const payload of payloads) sendRaw(client, payload);
+  cipher._onWrite = written;
+  socket.write(Buffer.concat(bytes));
+}
+
 /** ssh2's protocol object of a client: sends what no well-behaved client would. */
 export function sendRaw(client: Client, payload: Buffer): void {
-  const protocol = (client as unknown as { _protocol: {
-    _packetRW: { write: { allocStart: number; alloc(length: number): Buffer; finalize(packet: Buffer): Buffer } };
-    _cipher: { encrypt(packet: Buffer): void };
-  } })._protocol;
+  const protocol = (client as unknown as ClientInside)._protocol;
   const writer = protocol._packetRW.write;
   const start = writer.allocStart;
   const packet = writer.alloc(payload.length);

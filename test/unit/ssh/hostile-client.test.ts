@@ -1,11 +1,12 @@
 import net from 'node:net';
 import fc from 'fast-check';
-import ssh2 from 'ssh2';
+import ssh2, { type Client } from 'ssh2';
 import { afterEach, describe, expect, it } from 'vitest';
 import type { SshServerOptions } from '../../../src/ssh/server.js';
+import { HYBRIDS } from '../../../src/ssh/hybrid-kex.js';
 import { MAX_CHANNELS } from '../../../src/ssh/limits.js';
 import { pack } from '../../../src/ssh/wire.js';
-import { closed, drained, exec, PATIENCE_MS, run, sendRaw, startHarness, until, type Harness } from './harness.js';
+import { closed, drained, exec, PATIENCE_MS, run, sendRaw, sendTogether, startHarness, until, type Harness } from './harness.js';
 
 let harness: Harness;
 async function start(options: Partial<SshServerOptions> = {}): Promise<Harness> {
@@ -198,6 +199,60 @@ describe('a client that was let in', () => {
     expect(await run(client, 'x')).toMatchObject({ code: 0 });
   });
 
+  // The compiled ciphers crash the whole process when they are used after they were freed.
+  describe.each([true, false])('in one segment with what follows (compiled ciphers: %s)', (nativeCiphers) => {
+    const ciphers = ['chacha20-poly1305@openssh.com', 'aes128-ctr', 'aes128-gcm@openssh.com'] as const;
+
+    it.each(ciphers)('is not heard any more after its DISCONNECT (%s)', async (cipher) => {
+      await start({ nativeCiphers });
+      const client = await harness.connect({ algorithms: { cipher: [cipher] } });
+      const gone = closed(client);
+      sendTogether(client, [
+        pack({ byte: 1 }, { uint32: 11 }, { string: 'bye' }, { string: '' }),
+        pack({ byte: 90 }, { string: 'direct-tcpip' }, { uint32: 0 }, { uint32: 1 << 20 }, { uint32: 32_768 }, { string: 'inside' }, { uint32: 80 }, { string: '' }, { uint32: 0 }),
+        pack({ byte: 2 }, { string: 'ignored' }),
+      ]);
+      await gone;
+      await until(() => harness.server.connections === 0, 'the connection is gone');
+      expect(harness.gateway.device.channels).toEqual([]);
+      await serverStillServes();
+    });
+
+    it.each(ciphers)('before it is let in (%s)', async (cipher) => {
+      await start({ nativeCiphers });
+      const client: Client = new ssh2.Client();
+      const gone = new Promise<void>((resolve) => client.once('close', () => resolve()));
+      client.on('error', () => {});
+      client.connect({
+        host: '127.0.0.1', port: harness.server.port, username: 'tester', algorithms: { cipher: [cipher] },
+        authHandler: () => {
+          sendTogether(client, [pack({ byte: 1 }, { uint32: 11 }, { string: 'bye' }, { string: '' }), pack({ byte: 2 }, { string: 'ignored' }), pack({ byte: 2 }, { string: 'ignored' })]);
+          return false;
+        },
+      });
+      await gone;
+      await serverStillServes();
+    });
+
+    it.each(['curve25519-sha256', 'ecdh-sha2-nistp256', 'diffie-hellman-group14-sha256', ...HYBRIDS.keys()])('is cut off when new keys cannot be made of what it sends (%s)', async (kex) => {
+      for (const cipher of ciphers) {
+        await start({ nativeCiphers });
+        const client = await harness.connect({ algorithms: { cipher: [cipher], hmac: ['hmac-sha2-256'] } });
+        const gone = closed(client);
+        const lists = [kex, 'ssh-ed25519', cipher, cipher, 'hmac-sha2-256', 'hmac-sha2-256', 'none', 'none', '', ''];
+        sendTogether(client, [
+          pack({ byte: 20 }, { raw: Buffer.alloc(16, 1) }, ...lists.map((string) => ({ string })), { bool: false }, { uint32: 0 }),
+          pack({ byte: 30 }, { string: Buffer.alloc(32) }),
+          pack({ byte: 2 }, { string: 'ignored' }),
+          pack({ byte: 90 }, { string: 'session' }, { uint32: 0 }, { uint32: 1 << 20 }, { uint32: 32_768 }),
+        ]);
+        await gone;
+        await serverStillServes();
+        await harness.close();
+      }
+    });
+  });
+
   it('sends random messages', { timeout: 60_000 }, async () => {
     await start({ maxUnauthenticated: 1000 });
     await fc.assert(fc.asyncProperty(
@@ -317,6 +372,26 @@ describe('a client that stops between our new keys and its own', () => {
     });
     expect(errors.join()).toContain('shutting down');
     await closed;
+  });
+
+  it('is cut off at once, and no memory is taken for it, when it goes on with an enormous length', async () => {
+    await start();
+    let allocated = 0;
+    const allocUnsafe = Buffer.allocUnsafe;
+    Buffer.allocUnsafe = (size) => {
+      allocated = Math.max(allocated, size);
+      return allocUnsafe(size);
+    };
+    try {
+      await saidBy((_rest, far) => {
+        far.write(Buffer.from([0x7f, 0xff, 0xff, 0xf8]));
+        setTimeout(() => far.write(Buffer.alloc(100_000)), 50);
+      });
+    } finally {
+      Buffer.allocUnsafe = allocUnsafe;
+    }
+    expect(allocated).toBeLessThan(1 << 20);
+    await serverStillServes();
   });
 
   it('is cut off without words that it could not read', async () => {
