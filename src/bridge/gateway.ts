@@ -1,5 +1,6 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Fault, toFault } from '../base/errors.js';
+import { LastWord } from '../base/last-word.js';
 import type { Log } from '../base/log.js';
 import { PythonBackend } from '../helper/python-backend.js';
 import { RawBackend } from '../helper/raw-backend.js';
@@ -38,7 +39,8 @@ interface Open {
   proof: Buffer;
   session: DeviceSession;
   accepted: Promise<void>;
-  leases: Set<Lease>;
+  /** What the clients' leases tell at the end. */
+  leases: Set<LastWord<Fault>>;
   linger: NodeJS.Timeout | undefined;
 }
 
@@ -167,23 +169,21 @@ export class BridgeGateway implements Gateway {
 
   #lease(open: Open): Lease {
     clearTimeout(open.linger);
+    const end = new LastWord<Fault>();
     const lease: Lease = {
       device: open.session.device,
-      onEnd: () => undefined,
+      set onEnd(listener: (fault: Fault) => void) {
+        end.listener = listener;
+      },
       release: () => {
-        if (!open.leases.delete(lease) || open.leases.size > 0 || open.session.ended !== undefined) return;
+        if (!open.leases.delete(end) || open.leases.size > 0 || open.session.ended !== undefined) return;
         open.linger = setTimeout(() => {
           open.session.leave(new Fault('DEVICE_LOST', 'No client was left for a while; the device session was closed.'));
         }, this.#options.lingerMs);
       },
     };
-    open.leases.add(lease);
-    const { ended } = open.session;
-    if (ended !== undefined) {
-      queueMicrotask(() => {
-        lease.onEnd(ended);
-      });
-    }
+    open.leases.add(end);
+    if (open.session.ended !== undefined) end.say(open.session.ended);
     return lease;
   }
 
@@ -198,7 +198,7 @@ export class BridgeGateway implements Gateway {
         await login?.close();
       });
     }
-    for (const lease of open.leases) lease.onEnd(fault);
+    for (const end of open.leases) end.say(fault);
     open.leases.clear();
   }
 

@@ -101,7 +101,7 @@ export class RawBackend implements Backend {
     this.#used = true;
     queueMicrotask(() => {
       events.opened();
-      for (const bytes of this.#greeting) channel.deliver(bytes);
+      for (const bytes of this.#greeting) channel.print(bytes);
       this.#greeting = [];
     });
     return channel;

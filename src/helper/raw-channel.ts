@@ -60,6 +60,12 @@ export class RawChannel implements Channel {
   deliver(bytes: Buffer): void {
     if (this.#done) return;
     this.#heard();
+    this.print(bytes);
+  }
+
+  /** What came before the client did: no answer to what it has typed. */
+  print(bytes: Buffer): void {
+    if (this.#done) return;
     this.#untaken += bytes.length;
     if (this.#untaken > OUTPUT_LIMIT_BYTES) {
       this.#fail('The device prints faster than the client reads, and a plain terminal cannot be held back.');

@@ -33,6 +33,6 @@ export interface Carrier {
   write(text: string): void;
   /** What the device printed, in order of arrival, cut anywhere. Set by the current owner. */
   onText: (bytes: Buffer) => void;
-  /** Called once when this stream is gone. Set by the current owner. */
+  /** Called once when this stream is gone, or soon if it is already. Set by the current owner. */
   onLost: (cause: Error) => void;
 }

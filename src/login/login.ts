@@ -123,6 +123,7 @@ export class Login {
    */
   async open(credential: LoginCredential, again: boolean, signal: AbortSignal): Promise<Carrier> {
     await this.#leg.wait(signal);
+    if (signal.aborted) throw givenUp(signal);
     this.#drop(new Fault('DEVICE_LOST', 'The session was replaced by a new login.'));
     const requestId = newRequestId();
     this.#olderId = this.#newestId;
@@ -158,7 +159,7 @@ export class Login {
         },
       };
       const onAbort = (): void => {
-        pending.fail(new Fault('DEVICE_LOST', 'The login was given up.', { cause: signal.reason }));
+        pending.fail(givenUp(signal));
       };
       const deadline = setTimeout(() => {
         this.#inVain += 1;
@@ -193,6 +194,7 @@ export class Login {
   async resume(signal: AbortSignal): Promise<Carrier | undefined> {
     if (!this.#agent.keepsSession || this.#lastId === undefined) return undefined;
     await this.#leg.wait(signal);
+    if (signal.aborted) throw givenUp(signal);
     if (this.#lastId === undefined) return undefined;
     this.#drop(new Fault('DEVICE_LOST', 'The terminal was taken over.'));
     this.#carrier = new TerminalCarrier(this.#pacer, this.#agent, this.#lastId, new EarlyText());
@@ -311,4 +313,8 @@ export class Login {
       pending.fail(verdict);
     }
   }
+}
+
+function givenUp(signal: AbortSignal): Fault {
+  return new Fault('DEVICE_LOST', 'The login was given up.', { cause: signal.reason });
 }

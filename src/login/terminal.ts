@@ -1,4 +1,5 @@
 /** A login's terminal: the text stream that the layers above write to and read from. */
+import { LastWord } from '../base/last-word.js';
 import type { Carrier, Manners } from '../link/carrier.js';
 import { MAX_COMMAND_DATA, splitCommandData } from '../protocol/command.js';
 import type { AgentKind } from './agent-kind.js';
@@ -52,8 +53,7 @@ export class TerminalCarrier implements Carrier {
   readonly #early: EarlyText;
   #writtenAt = performance.now();
   #onText: ((bytes: Buffer) => void) | undefined;
-  #lost = false;
-  onLost: (cause: Error) => void = () => undefined;
+  readonly #end = new LastWord<Error>();
 
   constructor(pacer: Pacer, agent: AgentKind, requestId: string, early: EarlyText) {
     this.#pacer = pacer;
@@ -83,8 +83,17 @@ export class TerminalCarrier implements Carrier {
     return this.#onText ?? (() => undefined);
   }
 
+  // The end may come in the same segment as the login.
+  set onLost(handler: (cause: Error) => void) {
+    this.#end.listener = handler;
+  }
+
+  get onLost(): (cause: Error) => void {
+    return this.#end.listener;
+  }
+
   write(text: string): void {
-    if (this.#lost) return;
+    if (this.#end.said) return;
     this.#writtenAt = performance.now();
     // Escapes and UTF-8 take more room than characters; link text has neither.
     const pieces = ESCAPED.test(text) ? splitCommandData(text) : [text];
@@ -92,16 +101,14 @@ export class TerminalCarrier implements Carrier {
   }
 
   deliver(bytes: Buffer): void {
-    if (this.#lost || bytes.length === 0) return;
+    if (this.#end.said || bytes.length === 0) return;
     this.#agent.heard(performance.now() - this.#writtenAt);
     if (this.#onText !== undefined) this.#onText(bytes);
     else this.#early.push(bytes);
   }
 
   lose(cause: Error): void {
-    if (this.#lost) return;
-    this.#lost = true;
-    this.onLost(cause);
+    this.#end.say(cause);
   }
 }
 

@@ -15,8 +15,8 @@ export interface Credential {
 export interface Lease {
   /** Resolves when the helper runs (after authentication); rejects with a Fault. */
   readonly device: Promise<Device>;
-  /** Called once when the device session ended for good; the client is then disconnected with it. */
-  onEnd: (fault: Fault) => void;
+  /** Called once when the device session ended for good; the client is then disconnected with it. Set by its owner. */
+  set onEnd(listener: (fault: Fault) => void);
   /** The SSH client is gone. */
   release(): void;
 }

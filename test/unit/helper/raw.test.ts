@@ -66,6 +66,24 @@ describe('the plain terminal', () => {
     expect(vi.getTimerCount()).toBe(0);
   });
 
+  it('does not take what was printed before the client came for an answer to what it types', async () => {
+    const terminal = new Terminal();
+    const backend = new RawBackend('pi', GRACE_MS);
+    await backend.attach(terminal);
+    terminal.print('$ ');
+    const seen: string[] = [];
+    const nothing = (): void => {};
+    const events: ChannelEvents = {
+      opened: nothing, refused: nothing, drain: nothing, outcome: nothing, eof: nothing, closed: nothing,
+      data: (stream, bytes) => seen.push(`${stream}: ${bytes.toString()}`),
+    };
+    const channel = backend.open({ kind: 'exec', command: undefined, pty: { term: 'xterm', size: SIZE, modes: [] }, env: {} }, events);
+    channel.write(Buffer.from('typed ahead\r'));
+    await vi.advanceTimersByTimeAsync(MUTE_NOTICE_MS);
+    expect(terminal.typed).toEqual(['typed ahead\r', '']);
+    expect(seen).toEqual(['out: $ ', expect.stringContaining('has printed nothing')]);
+  });
+
   it('takes any output for a sign of life, and silence without input for none', async () => {
     const { terminal, channel, seen, ended } = await scene();
     await vi.advanceTimersByTimeAsync(10 * GRACE_MS);

@@ -199,6 +199,21 @@ describe('a login', () => {
     expect(await outcome(all.login.open(CREDENTIAL, false, all.never))).toBe('TUNNEL');
   });
 
+  it('is not sent for a caller who has given up while it waited for the device', async () => {
+    const all = platform();
+    const abort = new AbortController();
+    const given = all.login.open(CREDENTIAL, false, abort.signal);
+    all.peer.open();
+    await turn();
+    // Both in one turn.
+    all.peer.deviceUp();
+    abort.abort();
+    expect(await outcome(given)).toBe('DEVICE_LOST');
+    expect(all.connects()).toBe(0);
+    expect(await outcome(all.login.open(CREDENTIAL, false, abort.signal))).toBe('DEVICE_LOST');
+    expect(all.connects()).toBe(0);
+  });
+
   it('that was sent to an agent before it went is not waited for', async () => {
     const all = up();
     all.peer.lose();
@@ -266,6 +281,23 @@ describe('the terminal of a login', () => {
       carrier.write('late');
       expect(all.sent.slice(before).filter((frame) => frame.operation === 'command')).toEqual([]);
     }
+  });
+});
+
+describe('the terminal of a login', () => {
+  it('tells its owner of an end that came in the same segment as the login', async () => {
+    const all = up();
+    const opening = all.login.open(CREDENTIAL, false, all.never);
+    await turn();
+    all.answer('nologin: This account is currently not available.');
+    all.disconnect('408');
+    const carrier = await opening;
+    const lost: unknown[] = [];
+    carrier.onLost = () => lost.push('the first owner, who is gone by now');
+    carrier.onLost = (cause) => lost.push(cause instanceof Fault ? cause.code : cause);
+    expect(lost).toEqual([]);
+    await turn();
+    expect(lost).toEqual(['DEVICE_LOST']);
   });
 });
 
