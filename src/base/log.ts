@@ -1,5 +1,6 @@
 import { pino, type Logger } from 'pino';
-import pretty from 'pino-pretty';
+import { prettyFactory } from 'pino-pretty';
+import { standardError } from './stderr.js';
 import { visible } from './words.js';
 
 /** The one logging interface of the project: `log.info({ fields }, 'sentence')`. */
@@ -36,25 +37,27 @@ function safeText(line: string): string {
   return `${JSON.stringify(JSON.parse(line, clean))}\n`;
 }
 
-/**
- * A logger that writes to standard error. Standard output belongs to what a command prints.
- * Writing is synchronous so that the last line before an exit is never lost.
- */
-export function createLog(options: { level: LogLevel; format: LogFormat }): Log {
+/** A logger that writes to standard error. Standard output belongs to what a command prints. */
+export function createLog({ level, format }: { level: LogLevel; format: LogFormat }): Log {
   const redact = { paths: SECRET_FIELDS.flatMap((name) => [name, `*.${name}`]), censor: '[secret]' };
-  if (options.format === 'json') {
-    const hooks = { streamWrite: safeJson };
-    return pino({ level: options.level, redact, base: null, hooks }, pino.destination({ dest: 2, sync: true }));
-  }
-  const stream = pretty({
-    destination: 2,
-    sync: true,
+  const print = format === 'json' ? safeJson : printer();
+  standardError.notice = (leftOut) => print(`${JSON.stringify({ level: 40, time: Date.now(), leftOut, msg: 'lines were left out here: nobody read the log' })}\n`);
+  const stream = {
+    write: (line: string) => {
+      standardError.write(print(line));
+    },
+  };
+  return pino({ level, redact, base: null }, stream);
+}
+
+function printer(): (line: string) => string {
+  const print = prettyFactory({
     colorize: process.stderr.isTTY === true && process.env['NO_COLOR'] === undefined,
     translateTime: 'SYS:HH:MM:ss.l',
     ignore: 'pid,hostname',
     singleLine: true,
   });
-  return pino({ level: options.level, redact, base: null, hooks: { streamWrite: safeText } }, stream);
+  return (line) => print(safeText(line));
 }
 
 /** A logger that says nothing, for tests and for parts used as a library. */

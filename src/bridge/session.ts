@@ -181,9 +181,11 @@ export class DeviceSession {
           if (this.#ended !== undefined || cause.code === 'TUNNEL' || cause.code === 'DENIED') throw cause;
           if (cause.code === 'UNSUPPORTED') break;
           this.#log.warn({ tier: step, reason: cause.message }, 'the helper did not start; logging in again');
-          // It was not there to be tried.
-          if (AgentReturned.isBehind(cause)) attempt -= 1;
-          else if (attempt >= START_LOGINS) throw cause;
+          if (AgentReturned.isBehind(cause)) {
+            // It was not there to be tried. The pause is for a platform that says so without end.
+            attempt -= 1;
+            await delay(RETRY_MIN_MS, this.#abort.signal);
+          } else if (attempt >= START_LOGINS) throw cause;
           else if (attempt % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(cause.message);
         }
       }

@@ -1,6 +1,7 @@
 /** Entry of `iotda-ssh`: parses, runs, and turns whatever happened into one exit code. */
 import { CommanderError } from 'commander';
 import { toFault } from '../base/errors.js';
+import { standardError } from '../base/stderr.js';
 import { EXIT_CODES, EXIT_OK, EXIT_USAGE } from './exit.js';
 import { dropSwitchesThatAreOff } from './option.js';
 import { PARTS } from './parts.js';
@@ -13,13 +14,13 @@ export async function main(args: readonly string[]): Promise<void> {
     const fault = toFault(thrown);
     // Parsing may not have come to the option, so look for it by hand.
     const json = args.includes('json') || args.includes('--log-format=json') || process.env['IOTDA_SSH_LOG_FORMAT'] === 'json';
-    process.stderr.write(faultText(fault, json ? 'json' : 'text'));
+    standardError.write(faultText(fault, json ? 'json' : 'text'));
     process.exit(EXIT_CODES[fault.code]);
   };
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
   // Whoever read our output has gone (`iotda-ssh demo | head -3`): no reason to end.
-  for (const stream of [process.stdout, process.stderr]) stream.on('error', () => {});
+  process.stdout.on('error', () => {});
   let code = EXIT_OK;
   const program = createProgram(PARTS, (of) => (code = of));
   dropSwitchesThatAreOff(program, process.env);

@@ -2,6 +2,7 @@
 import { constants } from 'node:os';
 import { Fault, toFault } from '../base/errors.js';
 import { createLog, type Log } from '../base/log.js';
+import { standardError } from '../base/stderr.js';
 import type { Service } from './deps.js';
 import { EXIT_CODES, EXIT_OK, EXIT_SIGNAL } from './exit.js';
 import type { CommonOptions } from './option.js';
@@ -50,7 +51,7 @@ export async function serve(
     outcome = toFault(thrown);
   }
   removeReadyFile();
-  if (outcome !== undefined) process.stderr.write(faultText(outcome, options.logFormat));
+  if (outcome !== undefined) standardError.write(faultText(outcome, options.logFormat));
   const cut = await closeAll(services, signals.received() === 'SIGTERM' ? (options.drain ?? 0) * 1000 : 0, log);
   if (outcome !== undefined) return EXIT_CODES[outcome.code];
   return cut ? EXIT_CODES.INTERNAL : EXIT_OK;

@@ -161,7 +161,12 @@ export class CookedTerminal implements Channel {
   /** Characters of the last word and the blanks after it. */
   #word(): number {
     const text = Buffer.from(this.#line).toString(this.#modes.iutf8 !== 0 ? 'utf8' : 'latin1');
-    return [...(/\S*\s*$/.exec(text)?.[0] ?? '')].length;
+    // From the end: the expression /\S*\s*$/ would look for it from each character on.
+    const characters = [...text];
+    let at = characters.length;
+    while (at > 0 && isBlank(characters[at - 1])) at -= 1;
+    while (at > 0 && !isBlank(characters[at - 1])) at -= 1;
+    return characters.length - at;
   }
 
   #send(ready: number[]): void {
@@ -199,4 +204,8 @@ function withReturns(bytes: Buffer): Buffer {
     start = at + 1;
   }
   return parts.length === 0 ? bytes : Buffer.concat([...parts, bytes.subarray(start)]);
+}
+
+function isBlank(character: string | undefined): boolean {
+  return character !== undefined && character.trim() === '';
 }

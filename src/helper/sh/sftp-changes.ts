@@ -56,7 +56,9 @@ export class SftpChanges {
   async rename(from: Buffer, to: Buffer, replace: boolean): Promise<boolean> {
     const [source, target] = [pathWord(from), pathWord(to)];
     // mv copies from one file system to another, which rename(2) does not, and nobody could interrupt.
-    const parent = pathWord(Buffer.from(withoutSlash(to).toString('latin1').replace(/[^/]+$/, '') || '.', 'latin1'));
+    const last = withoutSlash(to);
+    const above = last.subarray(0, last.lastIndexOf(0x2f) + 1);
+    const parent = pathWord(above.length > 0 ? above : Buffer.from('.'));
     const device = this.#hasStat
       ? shell`if [ "$(stat -c %d ${source})" != "$(stat -L -c %d ${parent})" ]; then ls -d ${parent} >/dev/null && echo ': Invalid cross-device link'; false; fi && `
       : shell``;

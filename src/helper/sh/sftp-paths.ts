@@ -92,7 +92,9 @@ export class SftpPaths {
    */
   async realPath(path: Buffer): Promise<Buffer> {
     const text = path.toString('latin1');
-    const bare = text.replace(/\/+$/, '') || (text === '' ? '.' : '/');
+    let end = text.length;
+    while (end > 1 && text[end - 1] === '/') end -= 1;
+    const bare = text.slice(0, end) || '.';
     const slash = bare.lastIndexOf('/');
     if (bare.length - slash > NAME_BYTES + 1) throw new SftpError(STATUS.BAD_MESSAGE);
     const [above, base] = [Buffer.from(slash < 0 ? '.' : bare.slice(0, slash) || '/', 'latin1'), bare.slice(slash + 1)];
