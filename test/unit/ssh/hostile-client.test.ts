@@ -270,6 +270,20 @@ describe('a client that was let in', () => {
     await serverStillServes();
   });
 
+  it('sends random messages of every kind in one segment', { timeout: 60_000 }, async () => {
+    await start({ maxUnauthenticated: 1000 });
+    const message = fc.tuple(fc.constantFrom(1, 2, 3, 4, 5, 6, 7, 20, 21, 30, 31, 32, 34, 50, 80, 90, 93, 94, 96, 97, 98, 200), fc.uint8Array({ maxLength: 60 }));
+    await fc.assert(fc.asyncProperty(fc.array(message, { minLength: 2, maxLength: 6 }), fc.constantFrom('chacha20-poly1305@openssh.com', 'aes128-ctr', 'aes128-gcm@openssh.com'), async (messages, cipher) => {
+      const client = await harness.connect({ algorithms: { cipher: [cipher] } });
+      const gone = closed(client);
+      sendTogether(client, messages.map(([type, rest]) => pack({ byte: type }, { uint32: 0 }, { raw: Buffer.from(rest) })));
+      client.end();
+      await gone;
+    }), { numRuns: 400 });
+    await until(() => harness.server.connections === 0 && harness.gateway.leases.size === 0, 'nothing is left');
+    await serverStillServes();
+  });
+
   it('leaves nothing behind when many do it at once', async () => {
     await start();
     const clients = await Promise.all(Array.from({ length: 20 }, () => harness.connect()));
