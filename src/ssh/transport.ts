@@ -187,6 +187,8 @@ export class Transport {
 
   /** ssh2: its own table of message handlers stops at what it knows; only KEXINIT is left to it. */
   #onPayload(raw: Buffer): unknown {
+    // What inflates is freed by now.
+    if (this.#closed) return Infinity;
     if (raw.length === 0) throw new Fault('PROTOCOL', 'The SSH client sent an empty packet.');
     const reader = this.#protocol._packetRW.read;
     if (reader._zlib !== undefined) reader._zlib._maxOutputLength = limits.MAX_INFLATED_BYTES;
