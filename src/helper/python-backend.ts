@@ -57,9 +57,12 @@ exec(p,{"__name__":"__main__"})`;
 
 const STAGE1_ARGUMENT = `'exec("${STAGE1.replaceAll('"', '\\"').replaceAll('\n', '\\n')}")'`;
 
-/** Put together by printf, so that an echo of the line is no answer. */
+/**
+ * Put together by printf, so that an echo of the line is no answer. -I: neither a `socket.py` in the home directory nor
+ * PYTHONPATH or PYTHONHOME of the user's start-up files shall be in the way.
+ */
 function stage1Line(mark: string): string {
-  return `${END_WATCH}_I=${mark} python3 -c ${STAGE1_ARGUMENT}||printf "@%s-%s@" NOPY ${mark}`;
+  return `${END_WATCH}_I=${mark} python3 -I -c ${STAGE1_ARGUMENT}||printf "@%s-%s@" NOPY ${mark}`;
 }
 
 /**

@@ -261,7 +261,7 @@ export class CLab {
     await this.bridge.stop();
     await waitFor('a clean device', async () => {
       const { stdout } = await run('ps', ['-u', this.account.name, '-o', 'args=']);
-      return !/python3 -c exec|iotda-ssh/.test(stdout.toString());
+      return !/python3 -I -c exec|iotda-ssh/.test(stdout.toString());
     }, 15_000);
   }
 }

@@ -308,7 +308,7 @@ async function kindOf(pid: number, command: string): Promise<DeviceProcess['kind
   if (command.startsWith('sshd:')) return 'sshd';
   const sh = /^sh \S+\/\.iotda-[0-9a-f]+\/(?:(f)|r (?:jan|run|acc)\b)/.exec(command);
   if (sh !== null) return sh[1] === undefined ? 'daemon' : 'front';
-  if (!command.includes('python3 -c exec(')) return 'other';
+  if (!command.includes('python3 -I -c exec(')) return 'other';
   const input = await readlink(`/proc/${pid}/fd/0`).catch(() => '');
   return input === '/dev/null' ? 'daemon' : input.startsWith('/dev/pts/') ? 'front' : 'other';
 }

@@ -35,7 +35,7 @@ class Terminal(object):
             os.write(1, b'@RDY@')
             if cwd:
                 os.chdir(cwd)
-            os.execvpe(python, [python, '-c', STAGE1], dict(os.environ, **(env or {})))
+            os.execvpe(python, [python, "-I", "-c", STAGE1], dict(os.environ, **(env or {})))
         # A line typed before the terminal is raw would be cut at 4,095 bytes.
         ready = b''
         while not ready.endswith(b'@RDY@'):

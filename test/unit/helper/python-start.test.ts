@@ -39,7 +39,7 @@ async function typed(facts: Record<string, string>, manners?: Manners): Promise<
   abort.abort();
   await expect(attached).rejects.toThrow('given up');
   const text = frames.join('');
-  return text.slice(text.indexOf('\n', text.indexOf('python3 -c')) + 1);
+  return text.slice(text.indexOf('\n', text.indexOf('python3 -I -c')) + 1);
 }
 
 test.each([
