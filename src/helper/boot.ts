@@ -1,6 +1,7 @@
 import { randomBytes } from 'node:crypto';
 import { Fault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import { visible } from '../base/words.js';
 import type { Carrier } from '../link/carrier.js';
 import type { Boot } from '../mux/backend.js';
 
@@ -15,6 +16,8 @@ export const BOOT_ATTEMPT_MS = 5_000;
 const NUDGE_MS = 500;
 /** Text kept while looking for the marker; MOTDs and prompts are shorter. */
 const NOISE_LIMIT_BYTES = 64 * 1024;
+/** As much of its last line is told where a start fails. */
+const LAST_WORDS_CHARS = 200;
 
 /**
  * What is typed before the line, try by try: nothing; an Enter for a start-up program that waits or a
@@ -112,6 +115,13 @@ export class NoShell extends Fault {
   }
 }
 
+/** The last line that the device printed, if it is no echo of ours: "This account is currently not available", say. */
+function lastWords(text: Buffer, word: string): string {
+  const lines = text.toString('utf8').split(/[\r\n]+/).filter((line) => line.trim() !== '' && !line.includes(word));
+  const last = lines.at(-1);
+  return last === undefined ? '' : `; the last it printed: ${JSON.stringify(visible(last.slice(0, LAST_WORDS_CHARS)))}`;
+}
+
 /**
  * Types the boot line until its marker answers. Rejects with NoShell when the device has no
  * POSIX shell behind its login, with DEVICE_LOST when the carrier goes or says nothing at all: a shell
@@ -147,7 +157,7 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, opti
       const prelude = PRELUDES[attempt];
       if (attempt > 0 && !heard) {
         settle(() => {
-          reject(new Fault('DEVICE_LOST', 'The terminal of the device shows nothing of what is typed.'));
+          reject(new Fault('DEVICE_LOST', `The terminal of the device shows nothing of what is typed${lastWords(text, word)}.`));
         });
         return;
       }
@@ -166,7 +176,7 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, opti
     };
     carrier.onLost = (cause) => {
       settle(() => {
-        reject(new Fault('DEVICE_LOST', 'The device session ended while the helper was started.', { cause }));
+        reject(new Fault('DEVICE_LOST', `The device session ended while the helper was started${lastWords(text, word)}.`, { cause }));
       });
     };
     carrier.onText = (bytes) => {

@@ -164,7 +164,7 @@ export class Login {
       const deadline = setTimeout(() => {
         this.#inVain += 1;
         pending.fail(
-          this.#leg.assumed && pending.respondedAt === undefined ? new DeviceAbsent('does not answer at') : new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on.`),
+          this.#leg.assumed && pending.respondedAt === undefined ? new DeviceAbsent('does not answer at') : new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on, and see whether the user’s login shell ends by itself.`),
         );
       }, deadlineMs);
       const askSilentShell = (): void => {

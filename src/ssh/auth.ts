@@ -162,7 +162,7 @@ export class Authentication {
     if (verdict.counts) this.#failures += 1;
     if (verdict.slow) await sleep(this.#options.pace.delay(this.#failures));
     if (this.#failures >= limits.MAX_AUTH_TRIES) {
-      port.disconnect(DISCONNECT.PROTOCOL_ERROR, new Fault('DENIED', 'Too many authentication failures.'));
+      port.disconnect(DISCONNECT.PROTOCOL_ERROR, new Fault('DENIED', 'Too many authentication failures'));
       return;
     }
     port.send(message.authFailure(this.#methods));

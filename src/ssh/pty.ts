@@ -6,7 +6,7 @@ import type { WireReader } from './wire.js';
 const FIRST_UNDEFINED_OPCODE = 160;
 const TTY_OP_END = 0;
 /** Longest TERM handed on, in characters. */
-const MAX_TERM = 128;
+const MAX_TERM = 1024;
 
 export function readPtyRequest(body: WireReader): PtyRequest {
   const term = body.latin1('terminal type').slice(0, MAX_TERM);

@@ -2,6 +2,7 @@
 import { appendFile, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { afterEach, expect, test } from 'vitest';
+import { run } from '../support/program.js';
 import { Scope } from '../support/scope.js';
 import { ssh } from '../support/ssh.js';
 import { startStack } from '../support/stack.js';
@@ -28,4 +29,26 @@ test('Python modules in the home, PYTHONPATH and PYTHONHOME do not keep the help
   expect({ status: ran.status, out: ran.stdout.toString(), err: ran.stderr.toString() }).toEqual({ status: 1, out: 'fine\ncat\n', err: '' });
   const shell = await ssh(stack, [], { options: ['-T'], input: 'env | grep ^PYTHON | sort\n' });
   expect(shell.stdout.toString()).toContain(`PYTHONHOME=/nowhere\nPYTHONPATH=${vendor}\n`);
+});
+
+test.each(['python', 'sh'] as const)('a home that is not there is told of as by sshd (%s tier)', async (tier) => {
+  const stack = await startStack(scope, { tier });
+  await run('usermod', ['-d', '/nowhere/at all', stack.account.name]);
+  for (const command of [['pwd'], ['-tt', 'pwd']]) {
+    const [there, here] = await Promise.all([stack.direct, stack].map(async (target) => {
+      const ran = await ssh(target, command.slice(-1), { options: command.slice(0, -1) });
+      return { status: ran.status, out: ran.stdout.toString(), err: ran.stderr.toString() };
+    }));
+    expect(there).toMatchObject({ status: 0 });
+    expect(`${there?.out}${there?.err}`).toContain('Could not chdir to home directory /nowhere/at all: No such file or directory');
+    expect(here).toEqual(there);
+  }
+});
+
+test('a login shell that ends at once is told with its last words', async () => {
+  const stack = await startStack(scope, { profile: 'sound' });
+  await run('usermod', ['-s', '/usr/sbin/nologin', stack.account.name]);
+  const ran = await ssh(stack, ['true']);
+  expect(ran.status).toBe(255);
+  expect(ran.stderr.toString()).toContain('The device session ended while the helper was started; the last it printed: "This account is currently not available."');
 });

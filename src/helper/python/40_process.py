@@ -150,8 +150,10 @@ def child(user, path, argv, env, files, pty, cmd, program):
         try:
             os.chdir(user.home)
         except OSError as e:
-            os.write(2, b'Could not chdir to home directory %s: %s\n' % (
-                os.fsencode(user.home), e.strerror.encode()))
+            # What a subsystem says of it, sshd does not pass on.
+            if argv != [path]:
+                os.write(2, b'Could not chdir to home directory %s: %s\n' % (
+                    os.fsencode(user.home), e.strerror.encode()))
         if program:
             close_others()
             scope = {}

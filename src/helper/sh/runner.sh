@@ -29,6 +29,13 @@ Ifeed() {
     printf 'w c %s=%s\n' "$In" "$Ik" 1<>../ev
   done
 }
+# As sshd says it.
+Ihome() {
+  cd "$HOME" 2>/dev/null && return
+  cd /
+  if [ -d "$HOME" ]; then set -- 'Permission denied'; elif [ -e "$HOME" ]; then set -- 'Not a directory'; else set -- 'No such file or directory'; fi
+  printf 'Could not chdir to home directory %s: %s\n' "$HOME" "$1" >&2
+}
 Iwait() {
   # Nothing is left to write to once the directory is gone, and nobody to end the feeder.
   [ -e "$ID/k" ] || kill -KILL 0
@@ -179,7 +186,7 @@ case $1 in
     Ist=$?
     # A script that is no login and no command has become its program, or that failed.
     [ -n "${Ilogin+x}" ] || exit $Ist
-    cd "$HOME" 2>/dev/null || cd /
+    Ihome
     Icommand
     ;;
   tty)
@@ -191,7 +198,7 @@ case $1 in
     # Keys reach the whole foreground group; this shell has to stay to report.
     trap : INT QUIT TERM HUP USR1 USR2
     Iready
-    cd "$HOME" 2>/dev/null || cd /
+    Ihome
     # As sshd: the message of the day, for whoever logs in at a terminal.
     [ -z "$Ilogin" ] || [ -e .hushlogin ] || cat /run/motd.dynamic /etc/motd 2>/dev/null
     exec 2>"$Id/t"
