@@ -13,7 +13,6 @@ import { Fault } from '../base/errors.js';
 export const UMAC_KEY_BYTES = 16;
 /** The first layer hashes so many bytes to eight (L1KEYLEN, section 5.2). */
 const BLOCK_BYTES = 1024;
-const BLOCK_WORDS = BLOCK_BYTES / 4;
 /** Longer messages would need the second layer's larger prime (section 5.3.1). ssh2 takes 256 kB at most. */
 const MESSAGE_LIMIT_BYTES = 1 << 24;
 
@@ -133,7 +132,7 @@ export class Umac {
     const key = this.#words;
     let low = bits;
     let high = 0;
-    for (let at = 0; at < words && at < BLOCK_WORDS; at += 8) {
+    for (let at = 0; at < words; at += 8) {
       let upper = 0;
       let lower = 0;
       for (let i = at; i < at + 4; i += 1) {
