@@ -5,8 +5,7 @@ DB=(-y -y -i "$W/.key" -p "$PORT")
 db() {
   local options=()
   while case "${1-}" in -*) true ;; *) false ;; esac do options+=("$1"); shift; done
-  # A pipeline, which ends with its last part: a process substitution may still be writing when dbclient is done.
-  { dbclient "${DB[@]}" "${options[@]}" "$U@127.0.0.1" "$@" 2>&1 >&3 3>&- | quiet >&2 3>&-; return ${PIPESTATUS[0]}; } 3>&1
+  filtered quiet dbclient "${DB[@]}" "${options[@]}" "$U@127.0.0.1" "$@"
 }
 quiet() { grep -v -e 'key accepted' -e fingerprint -e Caution; }
 cat >.db <<X

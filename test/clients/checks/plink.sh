@@ -9,8 +9,7 @@ pl() {
     case "$1" in -nc) shift; options+=("$1") ;; esac
     shift
   done
-  # A pipeline, which ends with its last part: a process substitution may still be writing when plink is done.
-  { plink -batch -ssh -P "$PORT" -l "$U" -pw "$SSHPASS" -hostkey "$FP" "${options[@]}" 127.0.0.1 "$@" 2>&1 >&3 3>&- | quiet >&2 3>&-; return ${PIPESTATUS[0]}; } 3>&1
+  filtered quiet plink -batch -ssh -P "$PORT" -l "$U" -pw "$SSHPASS" -hostkey "$FP" "${options[@]}" 127.0.0.1 "$@"
 }
 quiet() { grep -v -i -e 'keyboard-interactive' -e '^Using username'; }
 plN() {

@@ -8,6 +8,14 @@ sftp() { command sftp -F "$CFG" "$@"; }
 # A connection that hangs shows as one, and not as a check that never ends.
 curl() { command curl --max-time 20 "$@"; }
 
+# filtered FILTER COMMAND…: the command with its standard error through the filter. A pipeline, which ends with its
+# last part: a process substitution may still be writing when the command is done.
+filtered() {
+  local filter=$1
+  shift
+  { "$@" 2>&1 >&3 3>&- | "$filter" >&2 3>&-; return ${PIPESTATUS[0]}; } 3>&1
+}
+
 # random MB: the same random bytes every time.
 random() {
   openssl enc -aes-128-ctr -pass pass:seed -nosalt -pbkdf2 -iter 1 </dev/zero 2>/dev/null | head -c "$1M"
