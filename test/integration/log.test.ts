@@ -5,6 +5,7 @@ import { existsSync } from 'node:fs';
 import { join } from 'node:path';
 import { spawn as spawnOnPty } from '@lydell/node-pty';
 import { describe, expect, it } from 'vitest';
+import { WAITING_LIMIT_BYTES } from '../../src/base/stderr.js';
 import { Scope } from '../support/scope.js';
 import { waitFor } from '../support/wait.js';
 
@@ -59,8 +60,8 @@ describe.each(['text', 'json'])('a log that nobody reads (%s)', (format) => {
     expect(alive.toString()).toBe('alive\n');
     let text = '';
     child.stderr.on('data', (bytes: Buffer) => (text += bytes.toString()));
-    // All that was kept has been read when nothing more comes for a moment.
-    for (let length = -1; length !== text.length; await new Promise((resolve) => setTimeout(resolve, 500))) length = text.length;
+    // More than that waits nowhere but in the pipe: there is room for a line again.
+    await waitFor('what was kept', () => text.length >= WAITING_LIMIT_BYTES);
     child.stdin.write('go\n');
     expect((await ended)[0]).toBe(3);
     const lines = text.trimEnd().split('\n');
