@@ -99,6 +99,16 @@ export function finished(channel: ClientChannel): Promise<Finished> {
   });
 }
 
+/** A program that ends at once: the server is alive if a new client can run it. */
+export async function stillServes(harness: Harness): Promise<void> {
+  harness.gateway.device.onOpen = (channel) => {
+    channel.events.opened();
+    channel.exit(0);
+  };
+  const { code } = await run(await harness.connect(), 'true');
+  if (code !== 0) throw new Error(`the server does not serve any more: ${String(code)}`);
+}
+
 /** Waits until `condition` holds. */
 export async function until(condition: () => boolean, what: string): Promise<void> {
   const deadline = Date.now() + PATIENCE_MS;
