@@ -57,7 +57,7 @@ show(`processor while idle: ${(((cpu() - cpuAt) / 20) * 100).toFixed(1)} % of on
 writeFileSync(join(folder, 'ask'), '#!/bin/sh\necho "$LAB_PASSWORD"\n', { mode: 0o700 });
 const login = async (bridge, n) => {
   const options = ['-F', 'none', '-o', 'StrictHostKeyChecking=no', '-o', 'UserKnownHostsFile=/dev/null', '-o', 'LogLevel=ERROR', '-o', 'PubkeyAuthentication=no', '-o', 'IdentityAgent=none'];
-  const ssh = spawn('ssh', [...options, '-p', String(bridge.port), `${process.env.LAB_USER}@127.0.0.1`, `echo ${n}`], {
+  const ssh = spawn('ssh', [...options, '-p', String(bridge.address.port), `${process.env.LAB_USER}@127.0.0.1`, `echo ${n}`], {
     env: { ...process.env, SSH_ASKPASS: join(folder, 'ask'), SSH_ASKPASS_REQUIRE: 'force' }, stdio: ['ignore', 'pipe', 'inherit'],
   });
   let out = '';
