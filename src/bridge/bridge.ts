@@ -12,6 +12,7 @@ import type { TierChoice } from './session.js';
 export const LINGER_MS = 60_000;
 /** Default time that a lost session is fought for, and that the helper waits on the device. */
 export const GRACE_MS = 600_000;
+export const RAW_IDLE_MS = 3_600_000;
 
 export interface BridgeOptions {
   tunnel: Omit<TunnelOptions, 'log'>;
@@ -21,6 +22,7 @@ export interface BridgeOptions {
   tier?: TierChoice;
   lingerMs?: number;
   graceMs?: number;
+  rawIdleMs?: number;
   policy?: Partial<SshPolicy>;
   /** Bounds of the SSH server; undefined are its defaults. */
   bounds?: Pick<SshServerOptions, 'loginGraceMs' | 'maxUnauthenticated' | 'rekeyBytes' | 'rekeyMs'>;
@@ -48,6 +50,7 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     tier: options.tier ?? 'auto',
     lingerMs: options.lingerMs ?? LINGER_MS,
     graceMs: options.graceMs ?? GRACE_MS,
+    rawIdleMs: options.rawIdleMs ?? RAW_IDLE_MS,
     keyLogin: options.keyLogin,
     log,
   });

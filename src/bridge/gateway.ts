@@ -29,6 +29,8 @@ export interface GatewayOptions {
   tier: TierChoice;
   lingerMs: number;
   graceMs: number;
+  /** A terminal of the raw tier in which nothing happens ends after it; 0: never. */
+  rawIdleMs: number;
   keyLogin: KeyLogin | undefined;
   log: Log;
 }
@@ -163,7 +165,7 @@ export class BridgeGateway implements Gateway {
       case 'sh':
         return new ShBackend({ graceSeconds: Math.round(this.#options.graceMs / 1000), log });
       case 'raw':
-        return new RawBackend(user, this.#options.graceMs);
+        return new RawBackend(user, { graceMs: this.#options.graceMs, idleMs: this.#options.rawIdleMs });
     }
   }
 

@@ -67,6 +67,7 @@ export interface BridgeSettings {
   tier: TierChoice;
   lingerMs: number;
   graceMs: number;
+  rawIdleMs: number;
   /** How long clients may finish when the bridge is told to end. */
   drainMs: number;
   policy: SshPolicy;

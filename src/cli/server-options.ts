@@ -1,6 +1,6 @@
 /** The options of the SSH server that `bridge` and `demo` have in common: what sshd_config says for sshd. */
 import { InvalidArgumentError, type Command } from 'commander';
-import { GRACE_MS, LINGER_MS } from '../bridge/bridge.js';
+import { GRACE_MS, LINGER_MS, RAW_IDLE_MS } from '../bridge/bridge.js';
 import { chooseAlgorithms } from '../ssh/algorithm-list.js';
 import { DEFAULT_ALGORITHMS, type AlgorithmLists } from '../ssh/algorithms.js';
 import { LOGIN_GRACE_MS, MAX_UNAUTHENTICATED } from '../ssh/limits.js';
@@ -21,6 +21,7 @@ export interface ServerOptions {
   tier: BridgeSettings['tier'];
   linger: number;
   grace: number;
+  rawTimeout: number;
   drain: number;
   acceptEnv?: string[];
   forwardTcp: SshPolicy['forwardTcp'];
@@ -51,6 +52,7 @@ export function withServerOptions(command: Command): Command {
     .addOption(option('--tier <tier>', 'what runs on the device').choices(TIERS).default('auto'))
     .addOption(option('--linger <seconds>', 'keep the device session so long after the last client').argParser(wholeNumber(0, 86_400, 'seconds')).default(LINGER_MS / 1000))
     .addOption(option('--grace <seconds>', 'how long the device keeps running programs when nobody returns').argParser(wholeNumber(10, 86_400, 'seconds')).default(GRACE_MS / 1000))
+    .addOption(option('--raw-timeout <seconds>', 'end a plain terminal (tier raw) in which nothing was typed or printed for so long; 0: never').argParser(wholeNumber(0, 86_400, 'seconds')).default(RAW_IDLE_MS / 1000))
     .addOption(option('--drain <seconds>', 'how long open sessions may finish after SIGTERM').argParser(wholeNumber(0, 3_600, 'seconds')).default(5))
     .addOption(option('--accept-env <patterns>', `variables that clients may set (repeatable, comma list; default: ${DEFAULT_POLICY.acceptEnv.join(',')})`).argParser(list))
     .addOption(option('--forward-tcp <which>', 'allow -L, -D and -W (local), -R (remote), or both (yes)').choices(['yes', 'local', 'remote', 'no']).default(DEFAULT_POLICY.forwardTcp))
@@ -119,6 +121,7 @@ export function serverSettings(options: ServerOptions): Omit<BridgeSettings, 'tu
     tier: options.tier,
     lingerMs: options.linger * 1000,
     graceMs: options.grace * 1000,
+    rawIdleMs: options.rawTimeout * 1000,
     drainMs: options.drain * 1000,
     policy: {
       ...DEFAULT_POLICY,

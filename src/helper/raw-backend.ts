@@ -2,7 +2,7 @@ import { Fault } from '../base/errors.js';
 import type { Carrier } from '../link/carrier.js';
 import { HelperGone, type Backend, type Boot } from '../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest, Refusal } from '../mux/device.js';
-import { RawChannel, refusedChannel } from './raw-channel.js';
+import { RawChannel, refusedChannel, type RawBounds } from './raw-channel.js';
 
 /** Text printed before the client's shell opened (MOTD, prompt). */
 const GREETING_LIMIT_BYTES = 64 * 1024;
@@ -27,7 +27,7 @@ export const NO_BOOT: Boot = {
 export class RawBackend implements Backend {
   readonly info: DeviceInfo;
   readonly rttMs = 0;
-  readonly #graceMs: number;
+  readonly #bounds: RawBounds;
   #carrier: Carrier | undefined;
   #greeting: Buffer[] = [];
   #greetingBytes = 0;
@@ -35,8 +35,8 @@ export class RawBackend implements Backend {
   #used = false;
   onEnd: (fault: Fault) => void = () => undefined;
 
-  constructor(user: string, graceMs: number) {
-    this.#graceMs = graceMs;
+  constructor(user: string, bounds: RawBounds) {
+    this.#bounds = bounds;
     this.info = { tier: 'raw', detail: 'plain terminal', user, home: '', shell: '', sftpServer: undefined };
   }
 
@@ -91,7 +91,7 @@ export class RawBackend implements Backend {
       events,
       carrier,
       pty: request.pty !== undefined,
-      graceMs: this.#graceMs,
+      ...this.#bounds,
       gone: (fault) => {
         this.#shell = undefined;
         this.onEnd(fault);

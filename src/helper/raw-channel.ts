@@ -15,14 +15,22 @@ export const MUTE_NUDGE_MS = 1_000;
 export const MUTE_NOTICE_MS = 15_000;
 /** After the end of the input, where no terminal was asked for: this long without output is the end. */
 export const QUIET_END_MS = 10_000;
+/** How long before the end of an idle terminal its user is told of it (half of the bound, where that is less). */
+const IDLE_NOTICE_MS = 60_000;
 
-export interface RawChannelOptions {
+/** How long silence may last. */
+export interface RawBounds {
+  /** Input that nothing was printed after for this long means that the session is lost. */
+  graceMs: number;
+  /** Nothing typed and nothing printed for this long: likewise, since nothing else could show it. 0: for ever. */
+  idleMs: number;
+}
+
+export interface RawChannelOptions extends RawBounds {
   events: ChannelEvents;
   carrier: Carrier;
   /** The client has a terminal: then the end of its input means nothing, as under sshd. */
   pty: boolean;
-  /** Input that nothing was printed after for this long means that the session is lost. */
-  graceMs: number;
   /** The channel is over by itself, or by its client's wish. */
   gone(fault: Fault): void;
 }
@@ -39,7 +47,8 @@ export function refusedChannel(events: ChannelEvents, reason: Refusal): Channel 
 /**
  * One client at the login's own terminal. A terminal promises nothing, and the agent's session may die in silence: what
  * was typed and not even echoed is the only sign of it, and may as well be a program that is busy. So the client is told
- * after a while, and cut only after the grace.
+ * after a while, and cut only after the grace. Where nothing is typed there is no sign at all; such a terminal is idle, and
+ * ends as sshd's ChannelTimeout ends it.
  */
 export class RawChannel implements Channel {
   readonly #options: RawChannelOptions;
@@ -52,14 +61,18 @@ export class RawChannel implements Channel {
   /** Runs from output to output once the client has ended its input. */
   #quiet: NodeJS.Timeout | undefined;
   #drain: NodeJS.Timeout | undefined;
+  /** Runs from whatever was typed or printed to the next of either. */
+  #idle: NodeJS.Timeout | undefined;
 
   constructor(options: RawChannelOptions) {
     this.#options = options;
+    this.#awaitIdle();
   }
 
   deliver(bytes: Buffer): void {
     if (this.#done) return;
     this.#heard();
+    this.#awaitIdle();
     this.print(bytes);
   }
 
@@ -77,7 +90,7 @@ export class RawChannel implements Channel {
   finish(fault: Fault | undefined): void {
     if (this.#done) return;
     this.#done = true;
-    for (const timer of [this.#mute, this.#quiet, this.#drain]) clearTimeout(timer);
+    for (const timer of [this.#mute, this.#quiet, this.#drain, this.#idle]) clearTimeout(timer);
     // With a fault no eof: nothing can be told after it.
     if (fault === undefined) this.#options.events.eof();
     this.#options.events.closed(fault);
@@ -94,6 +107,7 @@ export class RawChannel implements Channel {
   #type(text: string): void {
     const { carrier } = this.#options;
     if (text === '') return;
+    this.#awaitIdle();
     for (const piece of splitCommandData(text, carrier.maxWrite)) carrier.write(piece);
     this.#mute ??= setTimeout(() => {
       this.#nudge();
@@ -158,14 +172,33 @@ export class RawChannel implements Channel {
   }
 
   #notice(): void {
-    const { events, graceMs, pty } = this.#options;
-    const end = pty ? '\r\n' : '\n';
-    const note = Buffer.from(`${pty ? end : ''}iotda-ssh: The device has printed nothing since the input of ${String(MUTE_NOTICE_MS / 1000)} s ago: a program is busy there, or the session is lost.${end}`);
-    this.#untaken += note.length;
-    events.data('err', note);
+    const { graceMs } = this.#options;
+    this.#tell(`The device has printed nothing since the input of ${String(MUTE_NOTICE_MS / 1000)} s ago: a program is busy there, or the session is lost.`);
     this.#mute = setTimeout(() => {
       this.#fail(`The device has printed nothing for ${String(graceMs / 1000)} s after input; its session is taken for lost.`);
     }, Math.max(0, graceMs - MUTE_NOTICE_MS));
+  }
+
+  #awaitIdle(): void {
+    const { idleMs } = this.#options;
+    clearTimeout(this.#idle);
+    if (idleMs === 0) return;
+    const noticeMs = Math.min(IDLE_NOTICE_MS, idleMs / 2);
+    this.#idle = setTimeout(() => {
+      this.#tell(`Nothing was typed or printed for ${String((idleMs - noticeMs) / 1000)} s, and whether the session still lives shows only then: it ends in ${String(noticeMs / 1000)} s unless something is (--raw-timeout).`);
+      this.#idle = setTimeout(() => {
+        this.#fail(`Nothing was typed or printed for ${String(idleMs / 1000)} s (--raw-timeout); the session on the device is taken for lost.`);
+      }, noticeMs);
+    }, idleMs - noticeMs);
+  }
+
+  /** A word of ours between what the device prints. */
+  #tell(sentence: string): void {
+    const { events, pty } = this.#options;
+    const end = pty ? '\r\n' : '\n';
+    const note = Buffer.from(`${pty ? end : ''}iotda-ssh: ${sentence}${end}`);
+    this.#untaken += note.length;
+    events.data('err', note);
   }
 
   #fail(reason: string): void {

@@ -12,8 +12,8 @@ const MOST_MS = 60_000;
 const scope = new Scope();
 afterEach(() => scope.end());
 
-async function startLab(): Promise<Lab> {
-  const lab = new Lab(scope, 0, { graceSeconds: GRACE_SECONDS, bridgeArgs: ['--tier', 'raw'] });
+async function startLab(...bridgeArgs: string[]): Promise<Lab> {
+  const lab = new Lab(scope, 0, { graceSeconds: GRACE_SECONDS, bridgeArgs: ['--tier', 'raw', ...bridgeArgs] });
   await lab.start();
   return lab;
 }
@@ -58,4 +58,18 @@ test('a session that died in silence is told of after 15 s and lost after the gr
   expect(lost.status).toBe(255);
   // And the next one is served.
   await answers(login(one, '-tt'), 3);
+});
+
+test('a client that only waits is told before its idle terminal ends, and why it ended', async () => {
+  const lab = await startLab('--raw-timeout', '8');
+  const shell = login(lab, '-tt');
+  // Ticks keep it alive for longer than the bound.
+  shell.child.stdin?.write('for n in 1 2 3 4 5 6; do echo tick-$n; sleep 2; done\n');
+  await waitFor('the last tick', () => shell.stdout.includes('tick-6\r'));
+  expect(shell.stdout.includes('Nothing was typed') || shell.stderr.includes('Nothing was typed')).toBe(false);
+  expect(lab.agent.inject('silent-death')).toBe(true);
+  const { status, stderr } = await shell.done;
+  expect(stderr.toString()).toMatch(/Nothing was typed or printed for 4 s, [^]*ends in 4 s unless[^]*Nothing was typed or printed for 8 s \(--raw-timeout\); the session on the device is taken for lost/);
+  expect(status).toBe(255);
+  await answers(login(lab, '-tt'), 2);
 });

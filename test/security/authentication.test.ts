@@ -173,7 +173,7 @@ describe('a public key', () => {
   it('is good for the operator’s user only, and until it expires', async () => {
     const line = `ssh-ed25519 ${mine.blob.toString('base64')}`;
     const gateway = (keys: string, user?: string): BridgeGateway => new BridgeGateway({
-      tunnel: () => memoryTunnel().tunnel, tier: 'raw', lingerMs: 1, graceMs: 1, log: silentLog(),
+      tunnel: () => memoryTunnel().tunnel, tier: 'raw', lingerMs: 1, graceMs: 1, rawIdleMs: 0, log: silentLog(),
       keyLogin: { keys: () => Promise.resolve(parseAuthorizedKeys(keys, 'keys')), user, password: () => Promise.resolve('x') } satisfies KeyLogin,
     });
     const key = { algorithm: 'ssh-ed25519', blob: mine.blob };
@@ -294,7 +294,7 @@ describe('the device’s one session', () => {
   function device(password = 'right'): { gateway: BridgeGateway; connects: () => number } {
     let connects = 0;
     const gateway = new BridgeGateway({
-      tier: 'raw', lingerMs: 60_000, graceMs: 1_000, keyLogin: undefined, log: silentLog(),
+      tier: 'raw', lingerMs: 60_000, graceMs: 1_000, rawIdleMs: 0, keyLogin: undefined, log: silentLog(),
       tunnel: () => {
         const { tunnel, peer } = memoryTunnel();
         const started = tunnel.start.bind(tunnel);

@@ -7,6 +7,7 @@ import type { Channel, ChannelEvents } from '../../../src/mux/device.js';
 import { useClock } from '../bridge/scene.js';
 
 const GRACE_MS = 60_000;
+const IDLE_MS = 3_600_000;
 const SIZE = { cols: 80, rows: 24, widthPx: 0, heightPx: 0 };
 
 useClock();
@@ -25,9 +26,9 @@ class Terminal implements Carrier {
   }
 }
 
-async function scene(pty = true) {
+async function scene(pty = true, idleMs = IDLE_MS) {
   const terminal = new Terminal();
-  const backend = new RawBackend('pi', GRACE_MS);
+  const backend = new RawBackend('pi', { graceMs: GRACE_MS, idleMs });
   const ended: Fault[] = [];
   backend.onEnd = (fault) => ended.push(fault);
   await backend.attach(terminal);
@@ -68,7 +69,7 @@ describe('the plain terminal', () => {
 
   it('does not take what was printed before the client came for an answer to what it types', async () => {
     const terminal = new Terminal();
-    const backend = new RawBackend('pi', GRACE_MS);
+    const backend = new RawBackend('pi', { graceMs: GRACE_MS, idleMs: IDLE_MS });
     await backend.attach(terminal);
     terminal.print('$ ');
     const seen: string[] = [];
@@ -93,6 +94,42 @@ describe('the plain terminal', () => {
     await vi.advanceTimersByTimeAsync(10 * GRACE_MS);
     expect(seen).toEqual(['opened', 'out: make\r\n']);
     expect(ended).toEqual([]);
+  });
+
+  it('ends a terminal in which nothing is typed or printed, and tells its user a minute before', async () => {
+    const { terminal, channel, seen, ended } = await scene();
+    const told = (): string[] => seen.filter((each) => each.startsWith('err'));
+    await vi.advanceTimersByTimeAsync(IDLE_MS - 60_001);
+    terminal.print('a tick');
+    await vi.advanceTimersByTimeAsync(IDLE_MS - 60_001);
+    channel.write(Buffer.from('x'));
+    terminal.print('x');
+    await vi.advanceTimersByTimeAsync(IDLE_MS - 60_001);
+    expect(told()).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(told()).toEqual([expect.stringMatching(/^err: \r\niotda-ssh: Nothing was typed or printed for 3540 s, .* ends in 60 s unless something is \(--raw-timeout\)\.\r\n$/s)]);
+    // Our own word is no sign of life, but what is printed after it is.
+    terminal.print('another tick');
+    await vi.advanceTimersByTimeAsync(IDLE_MS - 1);
+    expect(told()).toHaveLength(2);
+    expect(ended).toEqual([]);
+    await vi.advanceTimersByTimeAsync(1);
+    expect(seen.at(-1)).toBe('closed: Nothing was typed or printed for 3600 s (--raw-timeout); the session on the device is taken for lost.');
+    expect(ended.map(({ code }) => code)).toEqual(['DEVICE_LOST']);
+    expect(vi.getTimerCount()).toBe(0);
+  });
+
+  it('tells of a short bound at its half, and waits for ever if it is to', async () => {
+    const short = await scene(false, 10_000);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(short.seen).toEqual(['opened', expect.stringMatching(/^err: iotda-ssh: Nothing was typed or printed for 5 s, .*\n$/s)]);
+    await vi.advanceTimersByTimeAsync(5_000);
+    expect(short.ended).toHaveLength(1);
+    const endless = await scene(true, 0);
+    await vi.advanceTimersByTimeAsync(1_000 * IDLE_MS);
+    expect(endless.seen).toEqual(['opened']);
+    endless.channel.close();
+    expect(vi.getTimerCount()).toBe(0);
   });
 
   it('ends a client without a terminal when its input has ended and the device has become quiet', async () => {
@@ -126,7 +163,7 @@ describe('the plain terminal', () => {
   });
 
   it('that nobody used yet survives the loss of its login', async () => {
-    const backend = new RawBackend('pi', GRACE_MS);
+    const backend = new RawBackend('pi', { graceMs: GRACE_MS, idleMs: IDLE_MS });
     const ended: Fault[] = [];
     backend.onEnd = (fault) => ended.push(fault);
     const [first, second] = [new Terminal(), new Terminal()];
