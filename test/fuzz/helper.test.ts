@@ -1,18 +1,17 @@
 import { execFile } from 'node:child_process';
-import { mkdtempSync, readFileSync, rmSync, writeFileSync } from 'node:fs';
+import { mkdtempSync, rmSync, writeFileSync } from 'node:fs';
 import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { promisify } from 'node:util';
 import { describe, expect, it } from 'vitest';
-import { helperText } from '../../src/helper/python/program.js';
+import { helperText, sftpSource } from '../../src/helper/python/program.js';
 import { PYTHON } from '../support/py/run.js';
 
 const SECONDS = Number(process.env['FUZZ_SECONDS'] ?? 4);
 const SEED = process.env['FUZZ_SEED'] ?? '1';
 const RUNS = process.env['FUZZ_SECONDS'] === undefined ? '1500' : '1000000000';
 const SCRIPT = fileURLToPath(new URL('./helper_fuzz.py', import.meta.url));
-const SFTP = new URL('../../src/helper/python/sftp.py', import.meta.url);
 
 interface Report {
   runs: number;
@@ -49,7 +48,7 @@ describe.runIf(PYTHON !== undefined)('fuzzing the programs on the device', () =>
 
   // In a root of its own, which only root can make.
   it.runIf(process.getuid?.() === 0)('the built-in SFTP server survives any requests', { timeout: SECONDS * 1_000 + 90_000 }, async () => {
-    const report = await fuzzPython('sftp', readFileSync(SFTP, 'utf8'));
+    const report = await fuzzPython('sftp', sftpSource());
     expect(report.failed, report.input).toBeUndefined();
     expect(report.lines).toBeGreaterThan(120);
   });

@@ -13,20 +13,29 @@ export interface HelperParameters {
 }
 
 const FOLDER = new URL('./', import.meta.url);
-/** Parts of the helper, put together in the order of their names. */
+/** Parts of a program, put together in the order of their names. */
 const PART = /^\d\d_\w+\.py$/;
 const FRONT = '00_front.py';
-const SFTP = 'sftp.py';
+const SFTP = 'sftp/';
 const GUARD = ['54_reset.py', 'guard.py'];
 
 const cache = new Map<string, string>();
+
+/** The parts in a folder. */
+function parts(folder: string): string[] {
+  return readdirSync(new URL(folder, FOLDER)).filter((name) => PART.test(name)).sort().map((name) => folder + name);
+}
+
+function source(names: readonly string[]): string {
+  return names.map((name) => readFileSync(new URL(name, FOLDER), 'utf8')).join('\n');
+}
 
 /** Stripped text of these files; read once (they do not change while we run). */
 function stripped(names: readonly string[]): string {
   const key = names.join();
   let text = cache.get(key);
   if (text === undefined) {
-    text = stripPython(names.map((name) => readFileSync(new URL(name, FOLDER), 'utf8')).join('\n'));
+    text = stripPython(source(names));
     cache.set(key, text);
   }
   return text;
@@ -43,7 +52,7 @@ function withParameters(parameters: HelperParameters, text: string): string {
 
 /** The helper's Python text before packing: daemon and front. For tests that run it otherwise. */
 export function helperText(): string {
-  return stripped(readdirSync(FOLDER).filter((name) => PART.test(name)).sort());
+  return stripped(parts('./'));
 }
 
 /**
@@ -75,7 +84,12 @@ export function goneMark(secret: Buffer): string {
   return `@GONE-${createHash('sha256').update(secret).update('gone').digest('hex').slice(0, 16)}@`;
 }
 
+/** The built-in SFTP server as it was written. For tests. */
+export function sftpSource(): string {
+  return source(parts(SFTP));
+}
+
 /** The built-in SFTP server in the same form, for the mux message PROGRAM. */
 export function sftpProgram(): string {
-  return pack(stripped([SFTP]));
+  return pack(stripped(parts(SFTP)));
 }

@@ -1,15 +1,14 @@
 import { spawnSync } from 'node:child_process';
-import { readFileSync } from 'node:fs';
 import { inflateSync } from 'node:zlib';
 import { describe, expect, test } from 'vitest';
-import { sftpProgram } from '../../../src/helper/python/program.js';
+import { sftpProgram, sftpSource } from '../../../src/helper/python/program.js';
 import { PYTHON } from '../../support/py/run.js';
 
 /** Bytes of the packed program: it crosses a slow link before the first file can. */
 const PROGRAM_MOST = 4096;
 
 describe('the built-in SFTP server as it is sent', () => {
-  const source = readFileSync(new URL('../../../src/helper/python/sftp.py', import.meta.url), 'utf8');
+  const source = sftpSource();
 
   test('is small', () => {
     expect(Buffer.from(sftpProgram(), 'base64').length).toBeLessThanOrEqual(PROGRAM_MOST);
