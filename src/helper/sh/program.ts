@@ -30,7 +30,7 @@ let parts: { start: string; front: string; runner: string } | undefined;
 export function programLines(parameters: ProgramParameters): string[] {
   parts ??= {
     start: compact(source('start')),
-    front: compact(source('front')),
+    front: compact(source('front')).replace('@EMITTER@', () => compact(source('emitter'))),
     runner: compact(source('runner')).replace('@JANITOR@', () => compact(source('janitor'))),
   };
   const { front, runner } = parts;
