@@ -4,7 +4,7 @@ import type { Log } from '../base/log.js';
 import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
 import { NO_BOOT } from '../helper/raw-backend.js';
 import type { Carrier } from '../link/carrier.js';
-import { AgentReturned, DeviceAbsent, ServerAbsent } from '../login/faults.js';
+import { AgentReturned, DeviceAbsent, ServerAbsent, ShellEnded } from '../login/faults.js';
 import type { Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
 import type { Device, Tier } from '../mux/device.js';
@@ -31,6 +31,8 @@ const FIRST_LOGIN_MS = 60_000;
 const START_MS = 120_000;
 /** Logins in which one tier may fail to start: each may die in silence, as the stock agent's do. */
 const START_LOGINS = 6;
+/** The same where the login shell ended by itself: it may again, and the stock agent hangs behind it, whatever is tried. */
+const SHELL_ENDED_LOGINS = 3;
 /** The boot line of a device that answered it in less than a quarter of this may be that quick again. */
 const REBOOT_ATTEMPT_MS = 2_000;
 /**
@@ -162,6 +164,7 @@ export class DeviceSession {
     const started = performance.now();
     let carrier: Carrier | undefined = first;
     let cause: Fault | undefined;
+    let shellEnded: Fault | undefined;
     for (const step of ladder) {
       if (cause instanceof NoShell && step !== 'raw') continue;
       const backend = this.#options.backend(step);
@@ -181,11 +184,12 @@ export class DeviceSession {
           if (this.#ended !== undefined || cause.code === 'TUNNEL' || cause.code === 'DENIED') throw cause;
           if (cause.code === 'UNSUPPORTED') break;
           this.#log.warn({ tier: step, reason: cause.message }, 'the helper did not start; logging in again');
+          if (ShellEnded.isBehind(cause)) shellEnded ??= cause;
           if (AgentReturned.isBehind(cause)) {
             // It was not there to be tried. The pause is for a platform that says so without end.
             attempt -= 1;
             await delay(RETRY_MIN_MS, this.#abort.signal);
-          } else if (attempt >= START_LOGINS) throw cause;
+          } else if (attempt >= (shellEnded === undefined ? START_LOGINS : SHELL_ENDED_LOGINS)) throw shellEnded ?? cause;
           else if (attempt % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(cause.message);
         }
       }

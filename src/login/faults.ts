@@ -30,3 +30,15 @@ export class AgentReturned extends Fault {
     return fault instanceof AgentReturned || fault.cause instanceof AgentReturned;
   }
 }
+
+/** The login shell is gone, by itself or because the device ended it. The stock agent does not survive that. */
+export class ShellEnded extends Fault {
+  constructor() {
+    super('DEVICE_LOST', 'The login shell on the device ended.');
+  }
+
+  /** Whether it is why something failed that came after the login. */
+  static isBehind(fault: Fault): boolean {
+    return fault instanceof ShellEnded || fault.cause instanceof ShellEnded;
+  }
+}

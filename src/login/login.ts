@@ -6,7 +6,7 @@ import { STATUS_LOGIN_FAILED, STATUS_SHELL_ENDED } from '../protocol/constants.j
 import { newRequestId } from '../protocol/encode.js';
 import { AgentKind } from './agent-kind.js';
 import { DEVICE_RETURN_MS, DeviceLeg } from './device-leg.js';
-import { AgentReturned, DeviceAbsent } from './faults.js';
+import { AgentReturned, DeviceAbsent, ShellEnded } from './faults.js';
 import { Pacer } from './pacer.js';
 import { Refusals } from './refusals.js';
 import { EarlyText, TerminalCarrier } from './terminal.js';
@@ -288,7 +288,7 @@ export class Login {
     if (pending === undefined && status === STATUS_SHELL_ENDED) {
       // Its text speaks of idling; the agent sends it whenever the shell is gone.
       this.#log[level]('the login shell on the device ended');
-      this.#drop(new Fault('DEVICE_LOST', 'The login shell on the device ended.'));
+      this.#drop(new ShellEnded());
       return;
     }
     if (pending === undefined) {
