@@ -54,8 +54,9 @@ export class Mux implements LinkUser, ChannelHost {
     this.#host = host;
   }
 
+  /** Channels, and listeners, of which one may come at any moment. */
   get size(): number {
-    return this.#channels.size;
+    return this.#channels.size + this.#listeners.size;
   }
 
   open(request: OpenRequest, events: ChannelEvents, extra: Record<string, unknown> = {}): Channel {
@@ -75,7 +76,7 @@ export class Mux implements LinkUser, ChannelHost {
   }
 
   #noRoomFor(message: Buffer): string | undefined {
-    if (this.#channels.size + this.#listeners.size >= CHANNEL_LIMIT) return `This device has ${String(CHANNEL_LIMIT)} channels open; close some first.`;
+    if (this.size >= CHANNEL_LIMIT) return `This device has ${String(CHANNEL_LIMIT)} channels open; close some first.`;
     if (message.length > HEADER_BYTES + OPEN_LIMIT_BYTES) return 'The command and its environment are longer than the device takes.';
     if (this.#controlBytes + message.length > CONTROL_LIMIT_BYTES) return 'The device takes nothing at the moment; try again later.';
     return undefined;

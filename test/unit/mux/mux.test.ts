@@ -258,4 +258,15 @@ describe('the mux and a device that breaks the rules', () => {
     for (const one of heard) expect(one.fault?.message).toMatch(/nobody came back/);
     expect(ended).toHaveLength(1);
   });
+
+  it('counts as open what only listens: its connections are waited for as well', () => {
+    const { mux, open } = pair();
+    const events = { listening: () => undefined, refused: () => undefined, incoming: () => new Heard(), closed: () => undefined };
+    const { id } = mux.listen({ kind: 'tcp', host: '127.0.0.1', port: 0 }, events);
+    expect(mux.size).toBe(1);
+    open();
+    expect(mux.size).toBe(2);
+    mux.push(encodeMessage(MSG.CLOSE, id));
+    expect(mux.size).toBe(1);
+  });
 });
