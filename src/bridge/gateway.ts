@@ -6,6 +6,7 @@ import { PythonBackend } from '../helper/python-backend.js';
 import { RawBackend } from '../helper/raw-backend.js';
 import { ShBackend } from '../helper/sh/backend.js';
 import { Login } from '../login/login.js';
+import { OwnLogins } from '../login/own-logins.js';
 import type { Backend } from '../mux/backend.js';
 import type { Tier } from '../mux/device.js';
 import { authorize, type Authorization, type AuthorizedKey } from '../ssh/authorized-keys.js';
@@ -51,6 +52,7 @@ export class BridgeGateway implements Gateway {
   readonly #options: GatewayOptions;
   readonly #log: Log;
   readonly #proofKey = randomBytes(32);
+  readonly #logins = new OwnLogins();
   #login: Login | undefined;
   #open: Open | undefined;
   /** The session before, taking leave: the next one waits for it. */
@@ -69,7 +71,7 @@ export class BridgeGateway implements Gateway {
   }
 
   #openTunnel(): Login {
-    const login = new Login(this.#options.tunnel(), { log: this.#options.log });
+    const login = new Login(this.#options.tunnel(), { log: this.#options.log, own: this.#logins });
     login.onEnded = (fault) => {
       if (this.#login !== login) return;
       this.#open?.session.end(fault);

@@ -7,6 +7,7 @@ import { newRequestId } from '../protocol/encode.js';
 import { AgentKind } from './agent-kind.js';
 import { DEVICE_RETURN_MS, DeviceLeg } from './device-leg.js';
 import { AgentReturned, DeviceAbsent, ShellEnded } from './faults.js';
+import { OwnLogins } from './own-logins.js';
 import { Pacer } from './pacer.js';
 import { Refusals } from './refusals.js';
 import { EarlyText, TerminalCarrier } from './terminal.js';
@@ -38,6 +39,8 @@ export interface LoginOptions {
   loginDeadlineMs?: number;
   reloginDeadlineMs?: number;
   silentShellMs?: number;
+  /** Default: nothing is known of logins before. */
+  own?: OwnLogins;
 }
 
 interface Pending {
@@ -58,16 +61,15 @@ interface Pending {
 export class Login {
   readonly #tunnel: Tunnel;
   readonly #log: Log;
-  readonly #options: Required<Omit<LoginOptions, 'log'>>;
+  readonly #options: Required<Omit<LoginOptions, 'log' | 'own'>>;
   readonly #agent = new AgentKind();
   readonly #pacer: Pacer;
   readonly #leg: DeviceLeg;
   readonly #refusals = new Refusals();
   /** Of the newest login, to know it in what the other side says. */
   #password = '';
-  /** Of the newest login and the one before, which may still be refused when its time is over. */
-  #newestId: string | undefined;
-  #olderId: string | undefined;
+  /** This one and those before, which may still be answered when their time is over. */
+  readonly #own: OwnLogins;
   /** For an agent that may have been restarted in the middle of the login. */
   #restart: NodeJS.Timeout | undefined;
   #pending: Pending | undefined;
@@ -90,6 +92,7 @@ export class Login {
       reloginDeadlineMs: options.reloginDeadlineMs ?? RELOGIN_DEADLINE_MS,
       silentShellMs: options.silentShellMs ?? SILENT_SHELL_MS,
     };
+    this.#own = options.own ?? new OwnLogins();
     this.#leg = new DeviceLeg(tunnel, this.#options.deviceWaitMs);
   }
 
@@ -126,8 +129,7 @@ export class Login {
     if (signal.aborted) throw givenUp(signal);
     this.#drop(new Fault('DEVICE_LOST', 'The session was replaced by a new login.'));
     const requestId = newRequestId();
-    this.#olderId = this.#newestId;
-    this.#newestId = requestId;
+    this.#own.begin(requestId, credential);
     this.#password = credential.password;
     const began = performance.now();
     return await new Promise<Carrier>((resolve, reject) => {
@@ -250,6 +252,10 @@ export class Login {
           this.#carrier?.deliver(frame.data);
           return;
         }
+        if (this.#own.isAnothers(frame.requestId)) {
+          this.#log.info('an earlier login, with another credential, was answered, late');
+          return;
+        }
         pending.respondedAt = performance.now();
         this.#agent.answered(frame.bare === true);
         // The C# agent answers after authentication, with the first output, which it may have sent
@@ -264,11 +270,12 @@ export class Login {
           this.#carrier?.deliver(frame.data);
           return;
         }
+        if (this.#own.isAnothers(frame.requestId)) return;
         pending.early.push(frame.data);
         if (pending.respondedAt !== undefined && pending.early.isSign) pending.accept();
         return;
       case 'disconnect':
-        if (frame.status === STATUS_LOGIN_FAILED && frame.requestId === this.#olderId) this.#log.debug('an earlier login was refused, late');
+        if (frame.status === STATUS_LOGIN_FAILED && this.#own.isEarlier(frame.requestId)) this.#log.debug('an earlier login was refused, late');
         else this.#disconnected(frame.status, frame.message);
     }
   }

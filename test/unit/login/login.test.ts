@@ -100,6 +100,37 @@ describe('a login', () => {
     expect(await outcome(second)).toBe('accepted');
   });
 
+  it('is not accepted by the late answer to another credential, but by one to its own', async () => {
+    const all = up();
+    const late = (requestId: string): void => {
+      all.peer.deliver({ operation: 'connect_response', requestId, data: Buffer.from('device:~$ ') });
+      all.print('device:~$ ', requestId);
+    };
+    const open = (password: string): { opening: Promise<Carrier> } => {
+      const opening = all.login.open({ user: 'pi', password }, false, all.never);
+      void outcome(opening);
+      return { opening };
+    };
+    const right = open('secret');
+    await turn();
+    const before = all.connect().requestId;
+    await vi.advanceTimersByTimeAsync(LOGIN_DEADLINE_MS);
+    expect(await outcome(right.opening)).toBe('DEVICE_LOST');
+    const wrong = open('guess');
+    await turn();
+    late(before);
+    expect(await outcome(wrong.opening)).toBe('pending');
+    all.peer.deliver({ operation: 'disconnect', requestId: before, status: '400', message: 'late' });
+    expect(await outcome(wrong.opening)).toBe('pending');
+    const mine = all.connect().requestId;
+    await vi.advanceTimersByTimeAsync(LOGIN_DEADLINE_MS);
+    expect(await outcome(wrong.opening)).toBe('DEVICE_LOST');
+    const again = open('guess');
+    await turn();
+    late(mine);
+    expect(await outcome(again.opening)).toBe('accepted');
+  });
+
   it('is not refused by an agent that is restarted meanwhile, but by one that closes each time', async () => {
     const all = up();
     const login = async (): Promise<{ opening: Promise<unknown> }> => {

@@ -1,0 +1,32 @@
+/** Which login an answer is to: an agent that stood still answers all that were sent to it meanwhile, one after the other. */
+import { createHmac, randomBytes } from 'node:crypto';
+
+/** Logins remembered; a fight for a lost session takes many. */
+const REMEMBERED = 256;
+
+/** The logins of one bridge, over all its tunnels: the agent may have had the one before. */
+export class OwnLogins {
+  readonly #key = randomBytes(32);
+  #newest = '';
+  /** By age, each with a keyed hash of its credential. */
+  readonly #known = new Map<string, string>();
+
+  begin(requestId: string, { user, password }: { user: string; password: string }): void {
+    this.#newest = requestId;
+    this.#known.set(requestId, createHmac('sha256', this.#key).update(JSON.stringify([user, password])).digest('base64'));
+    for (const id of this.#known.keys()) {
+      if (this.#known.size <= REMEMBERED) break;
+      this.#known.delete(id);
+    }
+  }
+
+  isEarlier(requestId: string): boolean {
+    return requestId !== this.#newest && this.#known.has(requestId);
+  }
+
+  /** Under another credential than the newest: that it was accepted says nothing of that one. */
+  isAnothers(requestId: string): boolean {
+    const credential = this.#known.get(requestId);
+    return credential !== undefined && credential !== this.#known.get(this.#newest);
+  }
+}
