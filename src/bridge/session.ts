@@ -4,7 +4,7 @@ import type { Log } from '../base/log.js';
 import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
 import { NO_BOOT } from '../helper/raw-backend.js';
 import type { Carrier } from '../link/carrier.js';
-import { AgentReturned, DeviceAbsent, ServerAbsent, ShellEnded } from '../login/faults.js';
+import { AgentReturned, DeviceAbsent, LoginUnanswered, ServerAbsent, ShellEnded } from '../login/faults.js';
 import type { Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
 import type { Device, Tier } from '../mux/device.js';
@@ -153,6 +153,8 @@ export class DeviceSession {
         first ??= fault;
         if (fault.code !== 'DEVICE_LOST' || fault instanceof DeviceAbsent || attempt >= 2 || signal.aborted) throw fault;
         this.#log.info({ reason: fault.message }, 'no answer to the login; trying once more');
+        // Half open, as after a sleep of this machine, it would take the second as it took the first.
+        if (fault instanceof LoginUnanswered) this.#options.login.reset(fault.message);
       }
     }
   }

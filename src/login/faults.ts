@@ -19,6 +19,13 @@ export class ServerAbsent extends Fault {
   }
 }
 
+/** Nobody said anything of a login in its time: neither the agent, nor the tunnel's own connection, which may be dead unnoticed. */
+export class LoginUnanswered extends Fault {
+  constructor(seconds: string) {
+    super('DEVICE_LOST', `The agent on the device did not log in within ${seconds} s; restart it if this goes on, and see whether the user’s login shell ends by itself.`);
+  }
+}
+
 /** The agent has just connected anew: what was sent to it before is lost, and the next login will find it. */
 export class AgentReturned extends Fault {
   constructor() {

@@ -6,7 +6,7 @@ import { STATUS_LOGIN_FAILED, STATUS_SHELL_ENDED } from '../protocol/constants.j
 import { newRequestId } from '../protocol/encode.js';
 import { AgentKind } from './agent-kind.js';
 import { DEVICE_RETURN_MS, DeviceLeg } from './device-leg.js';
-import { AgentReturned, DeviceAbsent, ShellEnded } from './faults.js';
+import { AgentReturned, DeviceAbsent, LoginUnanswered, ShellEnded } from './faults.js';
 import { OwnLogins } from './own-logins.js';
 import { Pacer } from './pacer.js';
 import { Refusals } from './refusals.js';
@@ -166,7 +166,7 @@ export class Login {
       const deadline = setTimeout(() => {
         this.#inVain += 1;
         pending.fail(
-          this.#leg.assumed && pending.respondedAt === undefined ? new DeviceAbsent('does not answer at') : new Fault('DEVICE_LOST', `The agent on the device did not log in within ${(deadlineMs / 1000).toFixed(1)} s; restart it if this goes on, and see whether the user’s login shell ends by itself.`),
+          this.#leg.assumed && pending.respondedAt === undefined ? new DeviceAbsent('does not answer at') : new LoginUnanswered((deadlineMs / 1000).toFixed(1)),
         );
       }, deadlineMs);
       const askSilentShell = (): void => {

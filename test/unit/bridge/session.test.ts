@@ -1,5 +1,6 @@
 import { describe, expect, it, vi } from 'vitest';
 import { Fault } from '../../../src/base/errors.js';
+import { LOGIN_DEADLINE_MS } from '../../../src/login/login.js';
 import { FAILS, GONE, UNSUPPORTED, type FakeBackend } from './fake-backend.js';
 import { answer, ready, scene, stall, useClock, type Scene } from './scene.js';
 
@@ -84,6 +85,21 @@ describe('a device session at its start', () => {
     void all.session.gone().then(() => (gone = true));
     await vi.advanceTimersByTimeAsync(3_000);
     expect(gone).toBe(true);
+  });
+
+  it('replaces the tunnel before the second login, since it may be half open', async () => {
+    const all = scene();
+    all.device.mode = 'mute';
+    const started = all.session.start();
+    await vi.advanceTimersByTimeAsync(LOGIN_DEADLINE_MS + 100);
+    expect(all.peer.resets).toBe(1);
+    all.device.mode = 'well';
+    all.peer.open();
+    all.peer.deviceUp();
+    await vi.advanceTimersByTimeAsync(500);
+    await started;
+    await all.session.device;
+    expect(all.device.logins).toBe(1);
   });
 
   it('tells the refusal of a credential at once', async () => {
