@@ -44,6 +44,10 @@ describe.skipIf(PYTHON === undefined)('the python helper on a real terminal', ()
     });
   });
 
+  it('takes no news of a closed channel for news of the connection that has its descriptors now', async () => {
+    expect(await play('reused')).toEqual({ early: 0 });
+  });
+
   it('loses nothing of 20 MB in both directions where 2 % of all chunks are lost', async () => {
     expect(await play('bulk')).toEqual({ equal: true, exit: status(0), bad: true });
   });

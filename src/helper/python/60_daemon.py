@@ -27,6 +27,8 @@ class Host(object):
         # Two pollers: `all` for when the link takes data, `calm` without what would only feed it.
         # So a full link costs nothing, however many channels wait.
         self.all, self.calm, self.wishes, self.calls = select.poll(), select.poll(), {}, {}
+        # Descriptors watched since the last poll.
+        self.fresh = set()
         self.listener = listener
         self.watch(listener.fileno(), self.knock, select.POLLIN)
         wake, self.waker = os.pipe()
@@ -54,6 +56,8 @@ class Host(object):
             self.drop(fd)
             return
         old, self.wishes[fd], self.calls[fd] = self.wishes.get(fd), (always, gated), call
+        if not old:
+            self.fresh.add(fd)
         if old == (always, gated):
             return
         self.all.register(fd, always | gated)
@@ -95,6 +99,7 @@ class Host(object):
             if at:
                 due.append(at)
             wait = max(0, min(due) - time.monotonic())
+            self.fresh.clear()
             events = (self.all if self.room() > 0 else self.calm).poll(int(wait * 1000) + 1)
             if len(events) > 1:
                 # In turn: those after the last one served come first.
@@ -102,7 +107,8 @@ class Host(object):
                 events = [e for e in events if e[0] > self.last] + [e for e in events if e[0] <= self.last]
             for fd, what in events:
                 call = self.calls.get(fd)
-                if call:
+                # What was told of a descriptor is not of whoever has its number since.
+                if call and fd not in self.fresh:
                     if self.wishes[fd][1] and self.room() > 0:
                         self.last = fd
                     self.guard(getattr(call, '__self__', None), call, fd, what)

@@ -15,7 +15,7 @@ import threading
 import time
 import zlib
 
-from peer import CLOSE, CREDIT, DATA, EOF, PROGRAM, RESIZE, SIGNAL, STOP, Peer, Terminal, pack
+from peer import CLOSE, CREDIT, DATA, EOF, OPEN, PROGRAM, RESIZE, SIGNAL, STOP, Peer, Stream, Terminal, pack
 
 SIZE = {'term': 'vt220', 'cols': 91, 'rows': 33, 'x': 910, 'y': 660, 'modes': []}
 
@@ -536,6 +536,47 @@ def farewell(s):
     p.outq += p.packet(b'\3so long')
     p.until(lambda: p.bye)
     return {'bye': p.bye, 'child': wait(lambda: not alive(pid), 5), 'daemon': wait(lambda: not alive(s.daemon), 5)}
+
+
+def reused(s):
+    """A busy channel is closed and its descriptors are taken by a connection that is not there yet, all in one turn."""
+    full = socket.socket()
+    full.bind(('127.0.0.1', 0))
+    full.listen(0)
+    port = full.getsockname()[1]
+    waiting = []
+    # As many as its queue takes; whoever comes then waits for an answer.
+    for _ in range(4):
+        one = socket.socket()
+        one.setblocking(False)
+        one.connect_ex(('127.0.0.1', port))
+        waiting.append(one)
+    time.sleep(.2)
+    def flood(c):
+        try:
+            while 1:
+                c.sendall(bytes(65536))
+        except OSError:
+            pass
+    busy_server = serve(socket.AF_INET, ('127.0.0.1', 0), flood)
+    early = 0
+    for _ in range(20):
+        busy = s.peer.open('tcp', host='127.0.0.1', port=busy_server.getsockname()[1])
+        s.peer.streams[busy].keep = False
+        s.peer.until(lambda: s.peer.streams[busy].count > 100000)
+        number = s.peer.next_channel
+        s.peer.next_channel += 1
+        s.peer.streams[number] = Stream()
+        o = json.dumps({'kind': 'tcp', 'host': '127.0.0.1', 'port': port}).encode()
+        s.peer.write(struct.pack('>II', CLOSE << 24, busy) + struct.pack('>II', OPEN << 24 | len(o), number) + o)
+        s.peer.finish(busy)
+        for _ in range(4):
+            s.peer.step()
+        early += 'OPENED' in s.peer.streams[number].events
+        s.peer.send(CLOSE, number)
+        s.peer.finish(number)
+    stop(busy_server)
+    return {'early': early}
 
 
 def noise(s):
