@@ -54,8 +54,12 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
     keyLogin: options.keyLogin,
     log,
   });
+  let over: Fault | undefined;
   const ended = new Promise<Fault>((resolve) => {
-    gateway.onTunnelEnded = resolve;
+    gateway.onTunnelEnded = (fault) => {
+      over = fault;
+      resolve(fault);
+    };
   });
   const server: SshServer = await startSshServer({
     listen: options.listen,
@@ -74,7 +78,8 @@ export async function startBridge(options: BridgeOptions): Promise<Bridge> {
       return { connections: server.connections, ...gateway.state };
     },
     close: async (drainMs = 0) => {
-      await server.close(drainMs);
+      // Who is still logging in learns here why.
+      await server.close(drainMs, over);
       await gateway.close();
     },
   };

@@ -59,7 +59,7 @@ export interface SshServer {
    * Accepts no more clients, gives those that have channels open `drainMs` milliseconds to finish,
    * and disconnects the rest with the reason.
    */
-  close(drainMs: number): Promise<void>;
+  close(drainMs: number, reason?: Fault): Promise<void>;
 }
 
 /** Rejects with a Fault LOCAL when the address cannot be listened on or a host key cannot be used. */
@@ -150,13 +150,13 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     get connections() {
       return clients.size;
     },
-    async close(drainMs) {
+    async close(drainMs, reason = new Fault('LOCAL', 'The bridge is shutting down.')) {
       const closed = new Promise<void>((resolve) => server.close(() => resolve()));
       const deadline = performance.now() + drainMs;
       while ([...clients].some((client) => !client.isIdle) && performance.now() < deadline) {
         await new Promise((resolve) => setTimeout(resolve, Math.min(DRAIN_STEP_MS, Math.max(1, deadline - performance.now()))));
       }
-      for (const client of clients) client.disconnect(new Fault('LOCAL', 'The bridge is shutting down.'));
+      for (const client of clients) client.disconnect(reason);
       await closed;
     },
   };

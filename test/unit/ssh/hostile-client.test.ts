@@ -2,6 +2,7 @@ import net from 'node:net';
 import fc from 'fast-check';
 import ssh2 from 'ssh2';
 import { afterEach, describe, expect, it } from 'vitest';
+import { Fault } from '../../../src/base/errors.js';
 import type { SshServerOptions } from '../../../src/ssh/server.js';
 import { MAX_CHANNELS } from '../../../src/ssh/limits.js';
 import { pack } from '../../../src/ssh/wire.js';
@@ -237,6 +238,15 @@ describe('a server that is closed', () => {
     const reason = new Promise<Error>((resolve) => client.once('error', resolve));
     await harness.server.close(20);
     expect((await reason).message).toContain('shutting down');
+  });
+
+  it('tells those that are still logging in a reason of its own, if it has one', async () => {
+    await start();
+    harness.gateway.decide = () => new Promise(() => {});
+    const refused = harness.refused();
+    await until(() => harness.gateway.asked.length === 1, 'the login');
+    await harness.server.close(0, new Fault('TUNNEL', 'the platform closed the tunnel'));
+    expect((await refused).message).toContain('the platform closed the tunnel');
   });
 
   it('cannot be started twice on one port', async () => {
