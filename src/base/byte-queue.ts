@@ -16,7 +16,7 @@ export class ByteQueue {
 
   push(bytes: Buffer): void {
     if (bytes.length === 0) return;
-    this.#pieces.push(bytes);
+    this.#pieces.push(unpinned(bytes));
     this.#length += bytes.length;
     if (this.#pieces.length > PIECES_LIMIT) this.#pieces = [Buffer.concat(this.#pieces)];
   }
@@ -51,4 +51,15 @@ export class ByteQueue {
     this.#pieces = [];
     this.#length = 0;
   }
+}
+
+/**
+ * A view keeps all that it is a view of: a packet of 256 kB for a byte in it, or the pool from which Node takes small
+ * buffers. What would keep more than twice its own is copied, and not into that pool.
+ */
+function unpinned(bytes: Buffer): Buffer {
+  if (bytes.length * 2 >= bytes.buffer.byteLength) return bytes;
+  const copy = Buffer.allocUnsafeSlow(bytes.length);
+  bytes.copy(copy);
+  return copy;
 }

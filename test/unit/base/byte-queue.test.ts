@@ -1,6 +1,7 @@
 import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { ByteQueue } from '../../../src/base/byte-queue.js';
+import { heldBytes, MiB } from '../../security/memory.js';
 
 describe('the queue of bytes', () => {
   it('gives what was put in, in order, whatever the pieces', () => {
@@ -47,5 +48,18 @@ describe('the queue of bytes', () => {
     queue.push(Buffer.of(1));
     queue.clear();
     expect([queue.length, queue.take(5)]).toEqual([0, []]);
+  });
+
+  it('keeps of what it is given a view of the view alone', () => {
+    const queue = new ByteQueue();
+    const before = heldBytes();
+    // A byte in a packet of 256 kB, and one in the space that Node has for small buffers.
+    for (let n = 0; n < 500; n += 1) queue.push(Buffer.alloc(256 * 1024, n).subarray(7, 8));
+    for (let n = 0; n < 500; n += 1) {
+      queue.push(Buffer.from([n & 0xff]));
+      Buffer.allocUnsafe(4_000);
+    }
+    expect(heldBytes() - before).toBeLessThan(MiB);
+    expect(Buffer.concat(queue.take(Infinity))).toEqual(Buffer.from([...Array(500).keys(), ...Array(500).keys()]));
   });
 });
