@@ -5,11 +5,12 @@ import type { WireReader } from './wire.js';
 /** Opcodes from here on have no defined argument: reading stops (RFC 4254 section 8). */
 const FIRST_UNDEFINED_OPCODE = 160;
 const TTY_OP_END = 0;
-/** Longest TERM handed on, in characters. */
+/** Longest TERM handed on, in bytes. */
 const MAX_TERM = 1024;
 
 export function readPtyRequest(body: WireReader): PtyRequest {
-  const term = body.latin1('terminal type').slice(0, MAX_TERM);
+  // Cut as bytes: a part of a long text keeps all of it in memory.
+  const term = body.bytes('terminal type').subarray(0, MAX_TERM).toString('latin1');
   const size = readWindowSize(body);
   return { term, size, modes: readModes(body.bytes('terminal modes')) };
 }

@@ -50,6 +50,19 @@ describe('a client that was let in', () => {
     expect(readPtyRequest(new WireReader(body)).modes).toEqual([[1, 39_999], [2, 39_997], [3, 39_998]]);
   });
 
+  it('has no more kept of the name of his terminal than is handed on', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    const before = heldBytes();
+    for (let n = 0; n < 200; n += 1) {
+      sendRaw(client, pack({ byte: 90 }, { string: 'session' }, { uint32: n }, { uint32: 0 }, { uint32: 32_768 }));
+      const size = [{ uint32: 80 }, { uint32: 24 }, { uint32: 0 }, { uint32: 0 }];
+      sendRaw(client, pack({ byte: 98 }, { uint32: n }, { string: 'pty-req' }, { bool: false }, { string: Buffer.alloc(250_000, 'x') }, ...size, { string: '' }));
+    }
+    await exec(client, 'x');
+    expect(heldBytes() - before).toBeLessThan(16 * MiB);
+  });
+
   it.each(['a client that was let in', 'strangers'])('cannot fill the log: %s', async (who) => {
     const lines: string[] = [];
     const log = pino({ level: 'info' }, { write: (line) => lines.push((JSON.parse(line) as { msg: string }).msg) });
