@@ -8,12 +8,15 @@ import { toFault } from '../base/errors.js';
 import type {
   Channel, ChannelEvents, Device, Listener, ListenerEvents, ListenRequest, OpenRequest, WindowSize,
 } from '../mux/device.js';
-import { MAX_WAITING_SIGNALS } from './limits.js';
+import { MAX_WAITING_OPEN_BYTES, MAX_WAITING_OPENS, MAX_WAITING_SIGNALS } from './limits.js';
 
 /** A Device that can be used before it exists. */
 export class DeferredDevice {
   readonly #device: Promise<Device>;
   #ready: Device | undefined;
+  /** What was asked for and neither begun nor failed. */
+  #opens = 0;
+  #bytes = 0;
 
   constructor(device: Promise<Device>) {
     this.#device = device;
@@ -21,10 +24,24 @@ export class DeferredDevice {
     device.then((ready) => { this.#ready = ready; }, () => {});
   }
 
-  /** `request` may be a promise where a part of it is still to come (the agent's socket). */
-  open(request: OpenRequest | Promise<OpenRequest>, events: ChannelEvents): Channel {
-    if (this.#ready !== undefined && !(request instanceof Promise)) return this.#ready.open(request, events);
-    return new WaitingChannel(this.#device, request, events);
+  /** `complete` gives the request where a part of it is still to come (the agent's socket). */
+  open(request: OpenRequest, events: ChannelEvents, complete?: Promise<OpenRequest>): Channel {
+    if (this.#ready !== undefined && complete === undefined) return this.#ready.open(request, events);
+    const bytes = bytesOf(request);
+    // A client may close what waits and ask for more, for as long as the device keeps it waiting.
+    if (this.#opens >= MAX_WAITING_OPENS || this.#bytes + bytes > MAX_WAITING_OPEN_BYTES) {
+      queueMicrotask(() => {
+        events.refused({ code: 'resource', message: 'The device is not there yet, and too much waits for it; try again later.' });
+      });
+      return new RefusedChannel();
+    }
+    this.#opens += 1;
+    this.#bytes += bytes;
+    const settled = (): void => {
+      this.#opens -= 1;
+      this.#bytes -= bytes;
+    };
+    return new WaitingChannel(this.#device, complete ?? request, events, settled);
   }
 
   /** The path of the device's SFTP server, if it has one. */
@@ -53,6 +70,29 @@ export class DeferredDevice {
   }
 }
 
+/** Of what is kept of a request while it waits. */
+function bytesOf(request: OpenRequest): number {
+  switch (request.kind) {
+    case 'exec': return (request.command?.length ?? 0) + Object.entries(request.env).reduce((sum, [name, value]) => sum + name.length + value.length, 0);
+    case 'tcp': return request.host.length;
+    case 'unix': return request.path.length;
+    case 'sftp': return 0;
+  }
+}
+
+class RefusedChannel implements Channel {
+  write(): boolean {
+    return true;
+  }
+
+  end(): void {}
+  consumed(): void {}
+  closeOutput(): void {}
+  resize(): void {}
+  signal(): void {}
+  close(): void {}
+}
+
 class WaitingChannel implements Channel {
   #channel: Channel | undefined;
   #over = false;
@@ -62,13 +102,16 @@ class WaitingChannel implements Channel {
   #signals: string[] = [];
   #outputClosed = false;
 
-  constructor(device: Promise<Device>, request: OpenRequest | Promise<OpenRequest>, events: ChannelEvents) {
+  /** `settled`: it waits no more, whatever became of it. */
+  constructor(device: Promise<Device>, request: OpenRequest | Promise<OpenRequest>, events: ChannelEvents, settled: () => void) {
     Promise.all([device, request]).then(
       ([ready, complete]) => {
+        settled();
         if (this.#over) events.closed(undefined);
         else this.#start(ready.open(complete, events), events);
       },
       (thrown: unknown) => {
+        settled();
         this.#input.clear();
         this.#over = true;
         events.closed(toFault(thrown, 'DEVICE_LOST'));

@@ -193,24 +193,27 @@ export class Session implements ChannelHandler {
         channel.out.close();
         return;
       }
-      pipe.attach(this.#context.device.open(this.#complete(request), pipe.events));
+      const { request: known, complete } = this.#complete(request);
+      pipe.attach(this.#context.device.open(known, pipe.events, complete));
       channel.grant(limits.CHANNEL_WINDOW);
     };
   }
 
   /** The environment's last entries, some of which only the device knows. */
-  #complete(request: OpenRequest): OpenRequest | Promise<OpenRequest> {
-    if (request.kind !== 'exec') return request;
+  #complete(request: OpenRequest): { request: OpenRequest; complete?: Promise<OpenRequest> } {
+    if (request.kind !== 'exec') return { request };
     const set = Object.entries(this.#context.policy.setEnv).map(([name, value]) => [name, Buffer.from(value).toString('latin1')]);
     const env: Record<string, string> = { ...request.env, ...Object.fromEntries(set), ...this.#context.connectionEnv };
     const socket = this.#wantsAgent ? this.#context.agentSocket() : undefined;
-    if (socket === undefined && this.#original === undefined) return { ...request, env };
-    return Promise.all([socket, this.#original]).then(([path, original]) => {
+    const known = { ...request, env };
+    if (socket === undefined && this.#original === undefined) return { request: known };
+    const complete = Promise.all([socket, this.#original]).then(([path, original]) => {
       // The helper chose the path: plain ASCII.
       if (path !== undefined) env['SSH_AUTH_SOCK'] = path.toString('latin1');
       if (original !== undefined) env['SSH_ORIGINAL_COMMAND'] = original;
-      return { ...request, env };
+      return known;
     });
+    return { request: known, complete };
   }
 
   #failed(what: string, fault: Fault): void {

@@ -1,6 +1,7 @@
 /** A client that was let in and means harm to the bridge, or to those who share the session with it. */
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { Device } from '../../src/mux/device.js';
 import { readPtyRequest } from '../../src/ssh/pty.js';
 import { pack, WireReader } from '../../src/ssh/wire.js';
 import { closed, exec, sendRaw, startHarness, until, type Harness } from '../unit/ssh/harness.js';
@@ -61,6 +62,28 @@ describe('a client that was let in', () => {
     }
     await exec(client, 'x');
     expect(heldBytes() - before).toBeLessThan(16 * MiB);
+  });
+
+  it('cannot have kept what he asks of a device that is not there, and closes, again and again', async () => {
+    harness = await startHarness();
+    let come: (device: Device) => void = () => undefined;
+    harness.gateway.deviceReady = new Promise((resolve) => { come = resolve; });
+    const client = await harness.connect();
+    const before = heldBytes();
+    for (let n = 0; n < 1_000; n += 1) {
+      sendRaw(client, pack({ byte: 90 }, { string: 'session' }, { uint32: n }, { uint32: 0 }, { uint32: 32_768 }));
+      sendRaw(client, pack({ byte: 98 }, { uint32: n }, { string: 'exec' }, { bool: false }, { string: Buffer.alloc(200_000, 'x') }));
+      sendRaw(client, pack({ byte: 97 }, { uint32: n }));
+      if (n % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    const last = exec(client, 'x');
+    await last;
+    expect(heldBytes() - before).toBeLessThan(32 * MiB);
+    come(harness.gateway.device);
+    // What was closed is not begun, and what waits no more counts no more.
+    await until(() => harness.gateway.device.channels.length === 1, 'the last one runs');
+    await exec(client, 'y');
+    await until(() => harness.gateway.device.channels.length === 2, 'another one runs');
   });
 
   it.each(['a client that was let in', 'strangers'])('cannot fill the log: %s', async (who) => {
