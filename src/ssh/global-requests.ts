@@ -1,7 +1,7 @@
 /** Global requests (RFC 4254 section 4): answered strictly in the order in which they came. */
 import { Fault } from '../base/errors.js';
 import { PROOF_REQUEST } from './host-key-proof.js';
-import { MAX_WAITING_REQUESTS } from './limits.js';
+import { MAX_WAITING_CONFIRMATIONS, MAX_WAITING_REQUESTS } from './limits.js';
 import { message } from './messages.js';
 import type { ListenAnswer, RemoteForwards } from './forward-remote.js';
 import { pack, type WireReader } from './wire.js';
@@ -65,7 +65,10 @@ export class GlobalRequests {
   /** Resolves when all that came until now has been answered; undefined when it has been. */
   answered(): Promise<void> | undefined {
     const last = this.#waiting.at(-1);
-    return last === undefined ? undefined : new Promise((resolve) => last.answered.push(resolve));
+    if (last === undefined) return undefined;
+    // A client may close what waits and open more, for as long as the device owes the answer.
+    if (last.answered.length >= MAX_WAITING_CONFIRMATIONS) throw new Fault('PROTOCOL', 'The SSH client opens sessions without end and does not wait for an answer.');
+    return new Promise((resolve) => last.answered.push(resolve));
   }
 
   #answer(name: string, body: WireReader): Answer | Promise<Answer> {

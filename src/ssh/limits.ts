@@ -48,6 +48,8 @@ export const MAX_ENV_BYTES = 32 * 1024;
 export const MAX_ENV_TOTAL_BYTES = 64 * 1024;
 /** Global requests that wait for an answer from the device. */
 export const MAX_WAITING_REQUESTS = 256;
+/** Sessions that are opened while such an answer is awaited, closed ones included. */
+export const MAX_WAITING_CONFIRMATIONS = 4096;
 /** Channels asked of a device that is not there yet, and their bytes: closed ones included, since they are kept until it is. */
 export const MAX_WAITING_OPENS = 4096;
 export const MAX_WAITING_OPEN_BYTES = 8 * 1024 * 1024;

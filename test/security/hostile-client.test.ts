@@ -86,6 +86,20 @@ describe('a client that was let in', () => {
     await until(() => harness.gateway.device.channels.length === 2, 'another one runs');
   });
 
+  it('cannot open sessions without end behind a request that the device has not answered', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    const gone = closed(client);
+    sendRaw(client, pack({ byte: 80 }, { string: 'tcpip-forward' }, { bool: true }, { string: 'localhost' }, { uint32: 2000 }));
+    for (let n = 0; n < 5_000; n += 1) {
+      sendRaw(client, pack({ byte: 90 }, { string: 'session' }, { uint32: n }, { uint32: 0 }, { uint32: 32_768 }));
+      sendRaw(client, pack({ byte: 97 }, { uint32: n % 1024 }));
+      if (n % 100 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    await gone;
+    await harness.connect();
+  });
+
   it.each(['a client that was let in', 'strangers'])('cannot fill the log: %s', async (who) => {
     const lines: string[] = [];
     const log = pino({ level: 'info' }, { write: (line) => lines.push((JSON.parse(line) as { msg: string }).msg) });
