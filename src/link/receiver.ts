@@ -73,8 +73,7 @@ export class Receiver {
     if (end > this.recv + REASSEMBLY_LIMIT_BYTES) return;
     // What is not kept comes again. The bound is for a device that sends every other byte.
     if (this.#early.length >= REASSEMBLY_LIMIT_PIECES) return;
-    let index = this.#early.length;
-    while (index > 0 && (this.#early[index - 1]?.start ?? 0) >= start) index -= 1;
+    let index = this.#firstFrom(start);
     const before = this.#early[index - 1];
     let from = before === undefined ? start : Math.max(start, before.start + before.bytes.length);
     while (from < end) {
@@ -92,5 +91,17 @@ export class Receiver {
       from = Math.max(to, next.start + next.bytes.length);
       index += 1;
     }
+  }
+
+  /** The index of the first piece that begins at `start` or later. Halved, since a device may begin again and again with the first of many. */
+  #firstFrom(start: number): number {
+    let low = 0;
+    let high = this.#early.length;
+    while (low < high) {
+      const middle = (low + high) >>> 1;
+      if ((this.#early[middle]?.start ?? 0) < start) low = middle + 1;
+      else high = middle;
+    }
+    return low;
   }
 }

@@ -65,6 +65,21 @@ describe('memory', () => {
     expect(got).toBe(100_000);
   });
 
+  it('is bounded, and time as well, for what came already, behind as many pieces as there may be', () => {
+    const receiver = new Receiver();
+    for (let at = 0; at < REASSEMBLY_LIMIT_PIECES - 1; at += 1) receiver.take(at + 1, 10 + 2 * at, Buffer.alloc(1), () => undefined);
+    const packet = Buffer.alloc(1);
+    const time = (offset: number): number => {
+      const began = performance.now();
+      for (let n = 0; n < 20_000; n += 1) receiver.take(20_000 + n, offset, packet, () => undefined);
+      return performance.now() - began;
+    };
+    time(10);
+    // To look for the first from the last on took fifty times as long as to find the last.
+    expect(time(10)).toBeLessThan(20 * time(10 + 2 * (REASSEMBLY_LIMIT_PIECES - 2)) + 50);
+    expect(receiver.ranges().length).toBe(REASSEMBLY_LIMIT_PIECES - 1);
+  });
+
   it('is bounded for packets that overlap in all but a byte', () => {
     const receiver = new Receiver();
     const grown = growth(() => {
