@@ -5,6 +5,7 @@ import fc from 'fast-check';
 import { afterEach, describe, expect, it } from 'vitest';
 import { Fault } from '../../src/base/errors.js';
 import { silentLog } from '../../src/base/log.js';
+import { SftpWorker } from '../../src/helper/sh/sftp-worker.js';
 import { goneMark } from '../../src/helper/python/program.js';
 import { PythonBackend } from '../../src/helper/python-backend.js';
 import type { Carrier } from '../../src/link/carrier.js';
@@ -78,6 +79,27 @@ describe('memory', () => {
     // To look for the first from the last on took fifty times as long as to find the last.
     expect(time(10)).toBeLessThan(20 * time(10 + 2 * (REASSEMBLY_LIMIT_PIECES - 2)) + 50);
     expect(receiver.ranges().length).toBe(REASSEMBLY_LIMIT_PIECES - 1);
+  });
+
+  it('is bounded for the answer of a file worker that comes byte by byte', async () => {
+    let events: ChannelEvents | undefined;
+    const channel = { write: () => true, end: () => undefined, consumed: () => undefined, closeOutput: () => undefined, resize: () => undefined, signal: () => undefined, close: () => undefined };
+    let script = '';
+    const worker = new SftpWorker((text, own) => {
+      script = text.toString();
+      events = own;
+      return channel;
+    }, () => undefined);
+    const greeting = worker.greeting();
+    const grown = growth(() => {
+      for (let n = 0; n < 500_000; n += 1) events?.data('out', Buffer.from([0x61 + (n % 26)]));
+      return worker;
+    });
+    expect(grown).toBeLessThan(8 * MiB);
+    const [, token = ''] = /([0-9a-f]{24}) /.exec(script) ?? [];
+    events?.data('out', Buffer.from(`\n${token} 7\n`));
+    const { status, output } = await greeting;
+    expect([status, output.length, output.subarray(499_998).toString()]).toEqual([7, 500_000, 'st']);
   });
 
   it('is bounded for packets that overlap in all but a byte', () => {

@@ -20,6 +20,9 @@ const ANSWER_LIMIT_BYTES = 64 * 1024 * 1024;
 /** The last request may take so long after the client has gone, in milliseconds. */
 const END_MS = 30_000;
 
+/** Pieces of an answer before they are joined: a device may send it byte by byte. */
+const PIECES_LIMIT = 1024;
+
 /** Longest status behind the mark. */
 const STATUS_CHARS = 8;
 
@@ -66,8 +69,9 @@ export class SftpWorker {
   readonly #token = randomBytes(12).toString('hex');
   readonly #waiting: { resolve: (answer: Answer) => void; reject: (fault: Fault) => void }[] = [];
   readonly #mark = Buffer.from(`\n${this.#token} `);
-  /** The answer so far, in the pieces in which it came, and its last bytes. */
+  /** The answer so far, the pieces of it that came last, and its last bytes. */
   #parts: Buffer[] = [];
+  #pieces: Buffer[] = [];
   #bytes = 0;
   #tail: Buffer = Buffer.alloc(0);
   #over: Fault | undefined;
@@ -158,9 +162,10 @@ export class SftpWorker {
     ended(fault);
   }
 
-  /** Joined only when an answer is whole: a long one comes in thousands of pieces. */
+  /** Joined as a whole only when an answer is: a long one comes in thousands of pieces. */
   #take(bytes: Buffer): void {
-    this.#parts.push(bytes);
+    this.#pieces.push(bytes);
+    if (this.#pieces.length > PIECES_LIMIT) this.#parts.push(Buffer.concat(this.#pieces.splice(0)));
     this.#bytes += bytes.length;
     // The mark may straddle two pieces.
     const recent = Buffer.concat([this.#tail, bytes]);
@@ -169,7 +174,7 @@ export class SftpWorker {
       if (this.#bytes > ANSWER_LIMIT_BYTES) this.#channel.close();
       return;
     }
-    let text = Buffer.concat(this.#parts);
+    let text = Buffer.concat([...this.#parts, ...this.#pieces.splice(0)]);
     for (let found = this.#endOf(text); found !== undefined; found = this.#endOf(text)) {
       const status = Number(text.toString('latin1', found.at + this.#mark.length, found.end));
       this.#waiting.shift()?.resolve({ status, output: text.subarray(0, found.at) });
