@@ -1,7 +1,7 @@
 import { Deadline, delay, passed } from '../base/deadline.js';
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { boot, BOOT_ATTEMPT_MS, NoShell } from '../helper/boot.js';
+import { boot, BOOT_ATTEMPT_MS, NoShell, ShellBusy } from '../helper/boot.js';
 import { NO_BOOT } from '../helper/raw-backend.js';
 import type { Carrier } from '../link/carrier.js';
 import { AgentReturned, DeviceAbsent, LoginUnanswered, ServerAbsent, ShellEnded } from '../login/faults.js';
@@ -35,6 +35,10 @@ const START_LOGINS = 6;
 const SHELL_ENDED_LOGINS = 3;
 /** The boot line of a device that answered it in less than a quarter of this may be that quick again. */
 const REBOOT_ATTEMPT_MS = 2_000;
+/** Each time that was too short is doubled for the next login, up to this: a device may be under load now. */
+const BOOT_ATTEMPT_MOST_MS = 15_000;
+/** Logins in a row whose shell takes nothing, until it is believed that it never will: 90 s. */
+const BUSY_LOGINS = 3;
 /**
  * Refusals of a credential that worked before, until they are believed: the C agent says the same when
  * the device's SSH server is just not there. Few, because devices lock accounts.
@@ -181,6 +185,7 @@ export class DeviceSession {
           return;
         } catch (error) {
           cause = toFault(error);
+          if (cause instanceof ShellBusy && attempt >= BUSY_LOGINS) cause = new NoShell();
           carrier = undefined;
           if (cause.code === 'UNSUPPORTED') this.#begun = undefined;
           if (this.#ended !== undefined || cause.code === 'TUNNEL' || cause.code === 'DENIED') throw cause;
@@ -208,7 +213,10 @@ export class DeviceSession {
     }
     const began = performance.now();
     const watch = this.#backend === undefined && carrier.manners?.races === true;
-    const booted = await boot(carrier, this.#log, signal, { attemptMs: this.#bootMs, watch });
+    const booted = await boot(carrier, this.#log, signal, { attemptMs: this.#bootMs, watch }).catch((error: unknown) => {
+      if (error instanceof ShellBusy || error instanceof NoShell) this.#bootMs = Math.min(2 * this.#bootMs, BOOT_ATTEMPT_MOST_MS);
+      throw error;
+    });
     this.#bootMs = Math.min(BOOT_ATTEMPT_MS, Math.max(REBOOT_ATTEMPT_MS, 4 * (performance.now() - began)));
     if (carrier.manners?.polled === true) booted.run(SHOW_YOURSELF);
     this.#begun = { backend, tier };

@@ -16,6 +16,8 @@ export const BOOT_ATTEMPT_MS = 5_000;
 const NUDGE_MS = 500;
 /** Text kept while looking for the marker; MOTDs and prompts are shorter. */
 const NOISE_LIMIT_BYTES = 64 * 1024;
+/** As much of the end of what was typed is looked for at the end of what came. */
+const ECHO_CHARS = 100;
 /** As much of its last line is told where a start fails. */
 const LAST_WORDS_CHARS = 200;
 
@@ -115,6 +117,21 @@ export class NoShell extends Fault {
   }
 }
 
+/**
+ * What was typed has been echoed, and nothing came behind it: the login shell is still busy with its start-up files, on a
+ * device under load perhaps, or its session died just then. A shell that cannot run the line says something.
+ */
+export class ShellBusy extends Fault {
+  constructor(ms: number) {
+    super('DEVICE_LOST', `The login shell of the device took nothing of what was typed within ${String(Math.round(ms / 1000))} s.`);
+  }
+}
+
+/** Terminals wrap what they echo, and shells that edit lines move the cursor about. */
+function visibleOnly(text: string): string {
+  return text.replaceAll(/[^\x21-\x7e]/g, '');
+}
+
 /** The last line that the device printed, if it is no echo of ours: "This account is currently not available", say. */
 function lastWords(text: Buffer, word: string): string {
   const lines = text.toString('utf8').split(/[\r\n]+/).filter((line) => line.trim() !== '' && !line.includes(word));
@@ -124,8 +141,8 @@ function lastWords(text: Buffer, word: string): string {
 
 /**
  * Types the boot line until its marker answers. Rejects with NoShell when the device has no
- * POSIX shell behind its login, with DEVICE_LOST when the carrier goes or says nothing at all: a shell
- * that cannot run the line shows it or complains, a session that died does neither.
+ * POSIX shell behind its login, with DEVICE_LOST when the carrier goes or says nothing at all, or no more than the echo
+ * (ShellBusy): a shell that cannot run the line complains, a session that died does not.
  */
 export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, options: BootOptions = {}): Promise<BootResult> {
   const { attemptMs = BOOT_ATTEMPT_MS, watch = false } = options;
@@ -134,6 +151,7 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, opti
   let text: Buffer = Buffer.alloc(0);
   return await new Promise<BootResult>((resolve, reject) => {
     let attempt = 0;
+    let typed = '';
     let heard = false;
     let restricted = false;
     let timer: NodeJS.Timeout;
@@ -162,8 +180,9 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, opti
         return;
       }
       if (prelude === undefined) {
+        const echoed = visibleOnly(text.toString('latin1')).endsWith(visibleOnly(typed).slice(-ECHO_CHARS));
         settle(() => {
-          reject(new NoShell());
+          reject(echoed ? new ShellBusy(attempt * attemptMs) : new NoShell());
         });
         return;
       }
@@ -171,7 +190,8 @@ export async function boot(carrier: Carrier, log: Log, signal: AbortSignal, opti
       attempt += 1;
       // The line may have worked and only its answer been lost: then the boot sh repeats it.
       const again = attempt > 1 ? ` ${word} ${ANSWER}\n` : '';
-      carrier.write(`${prelude}${again}${bootLine(word, { restricted, watch })}\r`);
+      typed = `${prelude}${again}${bootLine(word, { restricted, watch })}\r`;
+      carrier.write(typed);
       timer = setTimeout(type, attemptMs);
     };
     carrier.onLost = (cause) => {

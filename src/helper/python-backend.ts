@@ -10,10 +10,14 @@ import { Mux } from '../mux/mux.js';
 import { END_WATCH } from './boot.js';
 import { attachProgram, goneMark, guardProgram, sftpProgram, startProgram } from './python/program.js';
 
-/** One try to get the program across and a packet back; less where the first start was quick. */
+/**
+ * One try to get the program across and a packet back; less where the last start was quick, and twice as long after each
+ * that was in vain, up to what the first start has in all: the device may be under load now.
+ */
 const START_TRY_MS = 6_000;
 const ATTACH_TRY_MIN_MS = 2_000;
 const START_TRIES = 3;
+const ATTACH_TRY_MOST_MS = START_TRIES * START_TRY_MS;
 /** A terminal that lives answers within this and four round trips. */
 const RESUME_MS = 1_500;
 /** The farewell is said this many times at most, so often, since any frame may be lost. */
@@ -164,6 +168,7 @@ export class PythonBackend implements Backend {
         return;
       }
       if (attempt >= START_TRIES || outcome === 'dead') {
+        if (!first) this.#tryMs = Math.min(2 * this.#tryMs, ATTACH_TRY_MOST_MS);
         throw new Fault('DEVICE_LOST', `The helper on the device did not answer (${String(attempt)} of ${String(START_TRIES)} tries).`);
       }
       this.#log.debug({ attempt, outcome }, 'helper: no answer to the start; trying again');

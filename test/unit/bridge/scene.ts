@@ -22,7 +22,9 @@ export function useClock(): void {
 /** What the agent on the other side does with logins, and the shell with the boot line. */
 interface Device {
   mode: 'well' | 'refuses' | 'mute';
-  shell: 'posix' | 'none' | 'dead';
+  /** `busy`: the terminal echoes, and the shell takes what was typed so much later. */
+  shell: 'posix' | 'none' | 'dead' | 'busy';
+  busyMs: number;
   logins: number;
 }
 
@@ -39,7 +41,7 @@ export function scene(options: { tier?: TierChoice; graceMs?: number; prepare?: 
   const all = platform();
   all.peer.open();
   all.peer.deviceUp();
-  const device: Device = { mode: 'well', shell: 'posix', logins: 0 };
+  const device: Device = { mode: 'well', shell: 'posix', busyMs: 0, logins: 0 };
   const backends: FakeBackend[] = [];
   all.peer.onFrame = (frame) => {
     all.sent.push(frame);
@@ -81,6 +83,14 @@ export function answer(all: Platform, device: Device, frame: Frame): void {
   } else if (frame.operation === 'command' && device.shell !== 'dead') {
     const [, a, b] = /w=(\w+);w=\$\{w\}(\w+)/.exec(frame.data) ?? [];
     if (a === undefined || b === undefined) return;
+    if (device.shell === 'busy') {
+      const { logins } = device;
+      all.print(frame.data);
+      setTimeout(() => {
+        if (device.logins === logins) all.print(`@${a}${b},python3,@`);
+      }, device.busyMs);
+      return;
+    }
     all.print(device.shell === 'none' ? 'unknown command\r\n' : `@${a}${b},python3,@`);
   }
 }

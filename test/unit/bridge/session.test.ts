@@ -25,6 +25,30 @@ describe('a device session at its start', () => {
     expect(all.device.logins).toBe(2);
   });
 
+  it('waits longer for a shell that is busy with its start-up files, and takes it for none after 90 s', async () => {
+    const busy = scene();
+    busy.device.shell = 'busy';
+    busy.device.busyMs = 25_000;
+    const started = busy.session.start();
+    await vi.advanceTimersByTimeAsync(41_000);
+    await started;
+    await busy.session.device;
+    expect(busy.device.logins).toBe(2);
+    expect(busy.backends).toHaveLength(1);
+    const never = scene();
+    never.device.shell = 'busy';
+    never.device.busyMs = 1_000_000;
+    const begun = never.session.start();
+    await vi.advanceTimersByTimeAsync(46_000);
+    never.peer.open();
+    never.peer.deviceUp();
+    await vi.advanceTimersByTimeAsync(46_000);
+    await begun;
+    await never.session.device;
+    // python once, then raw.
+    expect(never.backends).toHaveLength(2);
+  });
+
   it('does not take a session that died for a device without a shell', async () => {
     const all = scene();
     all.device.shell = 'dead';
@@ -142,6 +166,21 @@ describe('a device session under faults', () => {
     expect(backend.attaches).toBe(2);
     const bootLines = all.sent.flatMap((frame) => (frame.operation === 'command' && frame.data.includes('/bin/sh -c') ? [frame.data] : []));
     expect(bootLines.map((line) => line.includes('Iwatch=$!'))).toEqual([true, false]);
+  });
+
+  it('gives the shell of a device that has become slow more time with each login', async () => {
+    const all = scene({ graceMs: 60_000 });
+    const backend = await ready(all);
+    all.device.shell = 'busy';
+    all.device.busyMs = 14_000;
+    await stall(backend);
+    for (let n = 0; backend.attaches < 2 && n < 60; n += 1) {
+      await vi.advanceTimersByTimeAsync(1_000);
+      if (all.login.tunnelState !== 'open') all.peer.open();
+      all.peer.deviceUp({ repeated: false });
+    }
+    expect(backend.attaches).toBe(2);
+    expect(all.ended).toEqual([]);
   });
 
   it('replaces the tunnel after two logins in vain, and goes on trying', async () => {
