@@ -1,10 +1,10 @@
 import type { Carrier } from '../link/carrier.js';
 import type { Backend } from '../mux/backend.js';
 
-/** How often promises are looked at while one is owed, while any channel is open, and else. */
+/** How often promises are looked at while one is owed, while any channel is open, and else: less than STALLED_MS, for whoever comes next. */
 const TICK_OWED_MS = 100;
 const TICK_BUSY_MS = 250;
-const TICK_IDLE_MS = 5_000;
+const TICK_IDLE_MS = 1_000;
 /** Nothing kept for this long while something is owed: nudge once. */
 const NUDGE_MS = 700;
 /** And for this long: the session is replaced. Both grow with the round trip and with `patience`. */

@@ -71,6 +71,18 @@ describe('the watchdog', () => {
     expect(all.backend.nudges).toBeLessThanOrEqual(18);
   });
 
+  it('finds out as soon for the first who comes to an idle device', async () => {
+    for (const idleMs of [5_050, 7_300, 9_950]) {
+      const all = scene();
+      all.backend.channels = 0;
+      await vi.advanceTimersByTimeAsync(idleMs);
+      all.backend.channels = 1;
+      await owing(all, 10_000);
+      expect(all.nudges).toBe(1);
+      expect(all.stalls[0]).toBeLessThanOrEqual(1_850);
+    }
+  });
+
   it('nudges once, then gives the session up', async () => {
     const all = scene();
     await owing(all, 1_500);
