@@ -76,8 +76,11 @@ export function numberedLines(tag: string, lines: readonly string[], first: numb
   return `${text.join('')}${tag} e ${lines.length} ${checksum('cksum', whole)} ${checksum('md5sum', whole)}\n`;
 }
 
-/** Attaches again, or says that there is nothing to attach to. */
+/**
+ * Attaches again, or says that there is nothing to attach to: also where the directory went with a reboot or the grace
+ * time, and somebody else has made one of its name, which all users of the device have seen.
+ */
 export function attachLine(tag: string, directory: string, races = false): string {
   const quoted = `'${directory.replaceAll("'", `'\\''`)}'`;
-  return `${END_WATCH}${server(races)}if [ -r ${quoted}/f ];then setsid sh ${quoted}/f;else printf ':%s g 0 0;' ${tag};fi`;
+  return `${END_WATCH}${server(races)}if [ -O ${quoted} ]&&[ ! -L ${quoted} ]&&[ -r ${quoted}/f ];then setsid sh ${quoted}/f;else printf ':%s g 0 0;' ${tag};fi`;
 }

@@ -14,8 +14,9 @@ ID=
 for Ix in $IV "$XDG_RUNTIME_DIR" /dev/shm "/run/user/$(id -u 2>/dev/null)" /tmp /var/tmp /run /var/run /data/local/tmp "$HOME"; do
   [ -n "$Ix" ] && [ -d "$Ix" ] && [ -w "$Ix" ] || continue
   ID=$Ix/$IN
-  # The login was lost before the answer arrived: whole, it is attached to; half made, made anew.
-  [ -s "$ID/h" ] && exec setsid sh "$ID/f"
+  # The login was lost before the answer arrived: whole, it is attached to; half made, made anew. Others may
+  # have seen its name, and made one of their own where we look first.
+  [ -O "$ID" ] && [ ! -L "$ID" ] && [ -s "$ID/h" ] && exec setsid sh "$ID/f"
   rm -rf "$ID"
   if mkdir -m 700 "$ID" 2>/dev/null; then
     mkfifo "$ID/ev" 2>/dev/null && printf x 2>/dev/null >"$ID/gen" && [ -s "$ID/gen" ] && break

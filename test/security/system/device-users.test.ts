@@ -1,9 +1,10 @@
 /** Other users of the device, and other programs of the same user: what they reach of a session that runs there. */
-import { readdirSync, readFileSync, readlinkSync } from 'node:fs';
-import { chmod, stat, writeFile } from 'node:fs/promises';
+import { existsSync, readdirSync, readFileSync, readlinkSync } from 'node:fs';
+import { chmod, rm, stat, writeFile } from 'node:fs/promises';
 import { createHash, randomBytes } from 'node:crypto';
 import { dirname, join } from 'node:path';
 import { afterAll, beforeAll, describe, expect, it } from 'vitest';
+import { programLines } from '../../../src/helper/sh/program.js';
 import { run } from '../../support/program.js';
 import { Scope } from '../../support/scope.js';
 import { ssh, startSsh } from '../../support/ssh.js';
@@ -181,6 +182,49 @@ describe('the sh helper', () => {
     session.child.stdin?.end('mine\n');
     const { status, stdout } = await session.done;
     expect([status, stdout.toString()]).toEqual([0, 'ready\ngot mine\n']);
+  });
+
+  it('runs nothing that another user has put where its files were, or where it looks for them', async () => {
+    const stack = await startStack(scope, { tier: 'sh' });
+    const mark = join(await scope.tempDir('mark'), 'run');
+    await chmod(dirname(mark), 0o777);
+    const plant = `
+place, mark = sys.argv[1:]
+os.mkdir(place)
+os.chmod(place, 0o755)
+for name in 'hfk':
+    with open(place + '/' + name, 'w') as f: f.write('echo run >%s\\n' % mark)
+print(os.getuid())
+`;
+
+    // What a reboot leaves of it: no process and no file, but a name that everybody has seen.
+    const session = startSsh(stack, ['echo ready; sleep 1000']);
+    await waitFor('the session', () => session.stdout.includes('ready'));
+    const folder = processesOf(stack.account.uid).flatMap(({ command }) => / (\/\S*\/\.iotda-[0-9a-f]{18})\//.exec(command)?.[1] ?? [])[0] ?? '';
+    expect(folder).not.toBe('');
+    const ended = processesOf(stack.account.uid).filter(({ command }) => command.includes('.iotda-'));
+    for (const { pid } of ended) process.kill(Number(pid), 'SIGKILL');
+    await rm(folder, { recursive: true });
+    scope.add(() => rm(folder, { recursive: true, force: true }));
+    expect(await python(NOBODY, plant, folder, mark)).toBe(`${String(NOBODY)}\n`);
+    const logins = processesOf(stack.account.uid).filter(({ command }) => command.startsWith('/bin/sh -c unset TMOUT;stty raw') || command.startsWith('-bash'));
+    expect(logins.length).toBeGreaterThan(0);
+    for (const { pid } of logins) process.kill(Number(pid), 'SIGKILL');
+    const { status, stderr } = await session.done;
+    expect([status, stderr.toString()]).toEqual([255, expect.stringContaining('The helper is gone from the device')]);
+    expect(existsSync(mark)).toBe(false);
+
+    // A first start that is made once more.
+    const name = '.iotda-0123456789abcdef01';
+    const script = join(dirname(mark), 'start');
+    await writeFile(script, `${programLines({ tag: 's0123456789ab', name, graceSeconds: 10, stateDir: '' }).join('\n')}\n`);
+    const [first = '', ...elsewhere] = ['/dev/shm', '/tmp', '/var/tmp'].map((place) => `${place}/${name}`);
+    for (const place of [first, ...elsewhere]) scope.add(() => rm(place, { recursive: true, force: true }));
+    await python(NOBODY, plant, first, mark);
+    await python(stack.account.uid, 'os.environ.pop("XDG_RUNTIME_DIR", None)\nos.execvp("sh", ["sh", sys.argv[1]])', script);
+    const made = await waitFor('the folder of the user’s own', () => Promise.any(elsewhere.map((place) => stat(place))).catch(() => undefined));
+    expect([made.mode & 0o777, made.uid]).toEqual([0o700, stack.account.uid]);
+    expect(existsSync(mark)).toBe(false);
   });
 });
 
