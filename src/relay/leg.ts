@@ -1,6 +1,7 @@
 /** One end of a tunnel while it is connected: a WebSocket, the line towards it, and its life signs. */
 import type { Socket } from 'node:net';
 import type { WebSocket } from 'ws';
+import { boundUnfinished } from '../base/unfinished.js';
 import { DelayLine } from './line.js';
 import { DELAY_LIMIT_BYTES, HIGH_WATER_BYTES, LOW_WATER_BYTES, type RelayTiming } from './options.js';
 
@@ -37,6 +38,7 @@ export class Leg {
       this.#weigh();
     });
     ws.on('message', (data, binary) => events.message(data as Buffer, binary));
+    boundUnfinished(ws, () => socket.bytesRead, () => this.cut());
     // The close event follows and carries the code; for a message over the limit ws sends 1009.
     ws.on('error', () => undefined);
     this.gone = new Promise((resolve) => {

@@ -4,6 +4,7 @@ import type { Socket } from 'node:net';
 import { checkServerIdentity, type PeerCertificate } from 'node:tls';
 import { WebSocket, type ClientOptions } from 'ws';
 import { toFault } from '../base/errors.js';
+import { boundUnfinished } from '../base/unfinished.js';
 import { INBOUND_LIMIT_BYTES, TOKEN_HEADER } from '../protocol/constants.js';
 import { endingByClose, endingByDeadline, endingByError, endingByStatus, type Ending } from './ending.js';
 import type { Endpoint, TunnelOptions, TunnelTiming } from './options.js';
@@ -78,6 +79,10 @@ export class TunnelSocket {
     // A platform that pings without reading the answers must not have them piled up here.
     this.#ws.on('ping', (data) => {
       if (this.#ws.bufferedAmount <= PONG_BACKLOG_BYTES) this.#ws.pong(data);
+    });
+    boundUnfinished(this.#ws, () => this.bytesRead, () => {
+      this.#error ??= Object.assign(new Error('a message without end'), { code: 'WS_ERR_UNFINISHED_MESSAGE' });
+      this.#ws.terminate();
     });
     this.#ws.on('upgrade', (response) => (this.#raw = response.socket));
     this.#ws.on('open', () => {

@@ -56,6 +56,25 @@ describe('a platform on the other end of the tunnel', () => {
     expect(client.ends).toEqual([]);
   });
 
+  it('that sends a message byte by byte, with pongs between them, does not have all of that kept', async () => {
+    const { platform: server, recorder: client } = await connected();
+    const { last } = server;
+    const before = heldBytes();
+    let most = 0;
+    last.send('{', { fin: false });
+    for (let at = 0; at < 3_000 && client.losses.length === 0; at += 1) {
+      await new Promise<void>((resolve) => {
+        for (let n = 0; n < 500; n += 1) last.pong(Buffer.alloc(125));
+        last.send(' ', { fin: false }, () => resolve());
+      });
+      if (at % 200 === 199) most = Math.max(most, heldBytes() - before);
+    }
+    expect(most).toBeLessThan(128 * MiB);
+    await eventually(() => client.losses.length > 0);
+    await client.opened(2);
+    expect(client.ends).toEqual([]);
+  });
+
   it('that sends rubbish all day fills no log, and none of its words gets into it', async () => {
     const { platform: server, recorder: client } = await connected();
     for (let at = 0; at < 5_000; at += 1) {
