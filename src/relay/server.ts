@@ -5,6 +5,7 @@ import type { AddressInfo, Socket } from 'node:net';
 import type { Duplex } from 'node:stream';
 import { WebSocketServer } from 'ws';
 import { Fault } from '../base/errors.js';
+import { LineBudget } from '../base/log.js';
 import { systemReason } from '../base/system-error.js';
 import { TOKEN_HEADER } from '../protocol/constants.js';
 import { sameToken, verifyTunnels, type TunnelEntry } from './config.js';
@@ -34,6 +35,10 @@ const CLOSE_GOING_AWAY = 1001;
 /** Most bytes of request headers: real tokens are signed blobs of some kilobytes. */
 const HEADERS_LIMIT_BYTES = 32 * 1024;
 
+/** Lines of the log about connections that are refused: at once, and then a second. */
+const REFUSED_LINES = 100;
+const REFUSED_LINES_PER_S = 10;
+
 interface Tunnel {
   entry: TunnelEntry;
   exchange: Exchange;
@@ -57,11 +62,13 @@ export async function startRelay(options: RelayOptions): Promise<RelayHandle> {
     source: webSockets(options.limits?.sourceBytes ?? SOURCE_LIMIT_BYTES),
     device: webSockets(options.limits?.deviceBytes ?? DEVICE_LIMIT_BYTES),
   };
+  const refusedLines = new LineBudget(REFUSED_LINES, REFUSED_LINES_PER_S);
   server.on('upgrade', (request, socket, head) => {
     socket.on('error', () => socket.destroy());
     const admitted = admit(request, tunnels);
     if ('status' in admitted) {
-      log.warn({ status: admitted.status, from: request.socket.remoteAddress }, `connection refused: ${admitted.reason}`);
+      const more = refusedLines.take();
+      if (more !== undefined) log.warn({ status: admitted.status, from: request.socket.remoteAddress, ...more }, `connection refused: ${admitted.reason}`);
       refuse(socket, admitted.status, admitted.reason);
       return;
     }

@@ -1,6 +1,7 @@
 import { randomBytes, randomUUID } from 'node:crypto';
 import { connect as tcp } from 'node:net';
 import { once } from 'node:events';
+import { pino } from 'pino';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { Fault } from '../../../src/base/errors.js';
 import { silentLog } from '../../../src/base/log.js';
@@ -56,6 +57,15 @@ describe('admission', () => {
       }
     }
     expect(stats().source.connections + stats().device.connections).toBe(0);
+  });
+
+  it('does not have its log filled by those whom it refuses', async () => {
+    const lines: string[] = [];
+    await start({ log: pino({ level: 'info' }, { write: (line) => lines.push(line) }) });
+    for (let at = 0; at < 300; at += 1) expect((await refusal(relay.uri('tunnel-1', 'source'), { tunnel_access_token: 'x' })).status).toBe(401);
+    const told = lines.filter((line) => line.includes('connection refused'));
+    expect(told.length).toBeGreaterThan(90);
+    expect(told.length).toBeLessThan(200);
   });
 
   it('refuses an unknown tunnel and any other path with 404', async () => {
