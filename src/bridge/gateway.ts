@@ -1,7 +1,7 @@
 import { createHmac, randomBytes, timingSafeEqual } from 'node:crypto';
 import { Fault, toFault } from '../base/errors.js';
 import { LastWord } from '../base/last-word.js';
-import type { Log } from '../base/log.js';
+import { LineBudget, type Log } from '../base/log.js';
 import { PythonBackend } from '../helper/python-backend.js';
 import { RawBackend } from '../helper/raw-backend.js';
 import { ShBackend } from '../helper/sh/backend.js';
@@ -10,6 +10,7 @@ import { OwnLogins } from '../login/own-logins.js';
 import type { Backend } from '../mux/backend.js';
 import type { Tier } from '../mux/device.js';
 import { authorize, type Authorization, type AuthorizedKey } from '../ssh/authorized-keys.js';
+import { STRANGER_LINES, STRANGER_LINES_PER_S } from '../ssh/limits.js';
 import type { ClientInfo, Credential, Gateway, KeyGrant, Lease } from '../ssh/gateway.js';
 import { fingerprint } from '../ssh/public-key.js';
 import type { Tunnel } from '../tunnel/tunnel.js';
@@ -53,6 +54,8 @@ export class BridgeGateway implements Gateway {
   readonly #log: Log;
   readonly #proofKey = randomBytes(32);
   readonly #logins = new OwnLogins();
+  /** An authority's key is public: whoever knows it can show what it has not signed. */
+  readonly #refusedLines = new LineBudget(STRANGER_LINES, STRANGER_LINES_PER_S);
   #login: Login | undefined;
   #open: Open | undefined;
   /** The session before, taking leave: the next one waits for it. */
@@ -104,7 +107,8 @@ export class BridgeGateway implements Gateway {
     try {
       return authorize(keys, key.blob, { user, address: client.address });
     } catch (thrown) {
-      this.#log.info({ user, reason: toFault(thrown).message }, 'refused a certificate');
+      const more = this.#refusedLines.take();
+      if (more !== undefined) this.#log.info({ user, reason: toFault(thrown).message, ...more }, 'refused a certificate');
       return undefined;
     }
   }

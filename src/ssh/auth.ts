@@ -4,7 +4,7 @@
  */
 import { setTimeout as sleep } from 'node:timers/promises';
 import { Fault, toFault } from '../base/errors.js';
-import type { Log } from '../base/log.js';
+import type { LineBudget, Log } from '../base/log.js';
 import { signingKey } from './certificate.js';
 import type { Credential, Gateway, Lease } from './gateway.js';
 import { NO_LIMITS, type KeyLimits } from './key-options.js';
@@ -29,6 +29,8 @@ export interface AuthOptions {
   policy: SshPolicy;
   address: string;
   log: Log;
+  /** For lines about those who are not let in, all connections together. */
+  lines: LineBudget;
   pace: FailurePace;
   /** Called once, with USERAUTH_SUCCESS already on its way. */
   succeeded(lease: Lease, user: string, limits: KeyLimits): void;
@@ -198,13 +200,19 @@ export class Authentication {
 
   /** sshd's place for it: after the first request, before its answer. A banner that cannot be read is none. */
   async #banner(): Promise<void> {
-    const { policy, port, log } = this.#options;
+    const { policy, port } = this.#options;
     try {
       const text = await policy.banner();
       if (text !== undefined && text.length > 0) port.send(message.authBanner(text));
     } catch (thrown) {
-      log.warn({ reason: toFault(thrown).message }, 'the banner is not shown');
+      this.#tell('warn', { reason: toFault(thrown).message }, 'the banner is not shown');
     }
+  }
+
+  /** What strangers can bring about as often as they like. */
+  #tell(level: 'warn' | 'info', fields: Record<string, unknown>, sentence: string): void {
+    const more = this.#options.lines.take();
+    if (more !== undefined) this.#options.log[level]({ ...fields, ...more }, sentence);
   }
 
   #password(user: string, reader: WireReader): Promise<Verdict> | Verdict {
@@ -256,26 +264,26 @@ export class Authentication {
       { string: blob },
     );
     if (!verifySignature(signer.algorithm, signer.blob, signature, signed, accepted)) {
-      log.warn({ user, key: fingerprint(blob) }, 'refused a public key: its signature is wrong');
+      this.#tell('warn', { user, key: fingerprint(blob) }, 'refused a public key: its signature is wrong');
       return FAILED;
     }
     log.debug({ user, key: fingerprint(blob) }, 'public key accepted');
     const grant = await this.#whileBusy(gateway.grantForKey(user, key, { address }));
     if (grant === undefined) return FAILED;
     if (grant.limits.verifyRequired && !attestsUser(signer.algorithm, signature)) {
-      log.warn({ user, key: fingerprint(blob) }, 'refused a security key: it did not verify its user, and has to');
+      this.#tell('warn', { user, key: fingerprint(blob) }, 'refused a security key: it did not verify its user, and has to');
       return FAILED;
     }
     return this.#login(grant.credential, grant.limits, true);
   }
 
   async #login(credential: Credential, keyLimits: KeyLimits, byKey: boolean): Promise<Verdict> {
-    const { gateway, log, address } = this.#options;
+    const { gateway, address } = this.#options;
     try {
       return { kind: 'success', lease: await this.#whileBusy(gateway.login(credential, { address }, byKey)), limits: keyLimits };
     } catch (thrown) {
       const fault = toFault(thrown);
-      log.info({ user: credential.user, code: fault.code, reason: fault.message }, 'login refused');
+      this.#tell('info', { user: credential.user, code: fault.code, reason: fault.message }, 'login refused');
       if (fault.code === 'DENIED') return FAILED_SLOWLY;
       // A wrong guess at the open session's password ends here as well: it must not be quicker.
       if (fault.code === 'BUSY') await sleep(this.#options.pace.delay(this.#failures + 1));

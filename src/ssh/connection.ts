@@ -78,6 +78,7 @@ export class Connection {
       policy: options.policy,
       address,
       log: this.#log,
+      lines: options.strangerLines,
       pace: options.pace,
       succeeded: (lease, user, limits) => this.#loggedIn(lease, user, limits),
     });

@@ -1,10 +1,11 @@
 /** Getting in without being let in. */
 import { generateKeyPairSync, sign, type KeyObject } from 'node:crypto';
+import { pino } from 'pino';
 import ssh2 from 'ssh2';
 import { afterEach, describe, expect, it, vi } from 'vitest';
 import { BridgeGateway, type KeyLogin } from '../../src/bridge/gateway.js';
 import { Fault } from '../../src/base/errors.js';
-import { silentLog } from '../../src/base/log.js';
+import { LineBudget, silentLog, type Log } from '../../src/base/log.js';
 import { Authentication, FailurePace } from '../../src/ssh/auth.js';
 import { parseAuthorizedKeys } from '../../src/ssh/authorized-keys.js';
 import { NO_LIMITS } from '../../src/ssh/key-options.js';
@@ -39,7 +40,7 @@ interface Attempt {
   packet(payload: Buffer): Promise<void>;
 }
 
-function attempt(): Attempt {
+function attempt(log: Log = silentLog(), lines = new LineBudget(100, 1)): Attempt {
   const gateway = new FakeGateway();
   const state: Attempt = {
     gateway, sent: [], successes: 0, end: undefined,
@@ -49,7 +50,7 @@ function attempt(): Attempt {
     },
   };
   const authentication = new Authentication({
-    gateway, policy: DEFAULT_POLICY, address: 'here', log: silentLog(), pace: new FailurePace(1),
+    gateway, policy: DEFAULT_POLICY, address: 'here', log, lines, pace: new FailurePace(1),
     port: {
       sessionId: SESSION,
       get isClosed() { return state.end !== undefined; },
@@ -130,6 +131,20 @@ describe('a public key', () => {
     const state = await presented(payload);
     expect([state.successes, state.gateway.asked]).toEqual([0, []]);
     expect(state.sent.at(-1)?.[0]).toBe(51);
+  });
+
+  it('that somebody else knows, and signs for wrongly, fills no log, in however many connections', async () => {
+    const told: string[] = [];
+    const log = pino({ level: 'info' }, { write: (line) => told.push(line) });
+    const lines = new LineBudget(50, 1);
+    for (let at = 0; at < 100; at += 1) {
+      const state = attempt(log, lines);
+      state.gateway.key = { blob: mine.blob.toString('base64'), credential: { user: USER, password: 'right' } };
+      await state.packet(SERVICE);
+      for (let n = 0; n < 3; n += 1) await state.packet(request(signature(other.key)));
+    }
+    expect(told.length).toBeGreaterThan(40);
+    expect(told.length).toBeLessThan(100);
   });
 
   it('that was only shown makes no command for the password run', async () => {

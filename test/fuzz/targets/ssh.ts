@@ -71,7 +71,7 @@ export const auth: Target = {
     let ended = false;
     const sent: Buffer[] = [];
     const authentication = new Authentication({
-      gateway, policy: DEFAULT_POLICY, address: 'fuzz', log: silentLog(), pace: new FailurePace(0),
+      gateway, policy: DEFAULT_POLICY, address: 'fuzz', log: silentLog(), lines: new LineBudget(1, 1), pace: new FailurePace(0),
       port: {
         sessionId: Buffer.alloc(32, 1),
         get isClosed() { return ended; },
