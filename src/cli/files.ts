@@ -39,7 +39,13 @@ export async function readTrusted(path: string, what: string): Promise<string> {
     throw new Fault('LOCAL', `${path} (${what}) can be written by other users of this machine, who could let themselves in: run "chmod go-w ${path}".`);
   }
   const folder = dirname(path);
-  const { mode } = await stat(folder);
+  const { mode, uid } = await stat(folder);
+  // Its owner may write it whatever its mode says.
+  for (const [name, owner] of [[`${path} (${what})`, stats.uid], [`${folder}, the folder of ${what},`, uid]] as const) {
+    if (stats.isFile() && owner !== 0 && owner !== process.geteuid?.()) {
+      throw new Fault('LOCAL', `${name} belongs to another user of this machine (${owner}), who could let anybody in: use a file, in a folder, of your own.`);
+    }
+  }
   if (stats.isFile() && (mode & WRITTEN_BY_ALL) !== 0 && (mode & STICKY) === 0) {
     throw new Fault('LOCAL', `${folder}, the folder of ${what}, can be written by everybody, who could put another file there: run "chmod o-w ${folder}".`);
   }

@@ -1,6 +1,6 @@
 /** What may never be shown, in the parts that show something. */
 import { readFileSync } from 'node:fs';
-import { chmod, mkdir, writeFile } from 'node:fs/promises';
+import { chmod, chown, mkdir, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { afterAll, describe, expect, it } from 'vitest';
@@ -80,6 +80,18 @@ describe('a file of authorised keys', () => {
     await chmod(path, mode);
     await expect(readTrusted(path, 'the authorised keys')).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining(`chmod go-w ${path}`) as string });
     await chmod(path, 0o644);
+    expect(await readTrusted(path, 'the authorised keys')).toBe('');
+  });
+
+  it.runIf(process.getuid?.() === 0)('that belongs to another user, or whose folder does, is refused: its owner may write it', async () => {
+    const folder = await scope.tempDir('keys');
+    const path = join(folder, 'keys');
+    await writeFile(path, '', { mode: 0o644 });
+    for (const name of [path, folder]) {
+      await chown(name, 65_534, 65_534);
+      await expect(readTrusted(path, 'the authorised keys')).rejects.toMatchObject({ code: 'LOCAL', message: expect.stringContaining('belongs to another user') as string });
+      await chown(name, 0, 0);
+    }
     expect(await readTrusted(path, 'the authorised keys')).toBe('');
   });
 
