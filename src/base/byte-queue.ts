@@ -1,3 +1,5 @@
+import { unpinned } from './unpinned.js';
+
 /**
  * Pieces before they are joined. Windows and credit bound bytes, not pieces: what comes byte by byte would else
  * take a hundred times its memory, and a queue of that length its time.
@@ -51,15 +53,4 @@ export class ByteQueue {
     this.#pieces = [];
     this.#length = 0;
   }
-}
-
-/**
- * A view keeps all that it is a view of: a packet of 256 kB for a byte in it, or the pool from which Node takes small
- * buffers. What would keep more than twice its own is copied, and not into that pool.
- */
-function unpinned(bytes: Buffer): Buffer {
-  if (bytes.length * 2 >= bytes.buffer.byteLength) return bytes;
-  const copy = Buffer.allocUnsafeSlow(bytes.length);
-  bytes.copy(copy);
-  return copy;
 }

@@ -1,4 +1,5 @@
 import { Fault } from '../base/errors.js';
+import { unpinned } from '../base/unpinned.js';
 import type { Carrier } from '../link/carrier.js';
 import { HelperGone, type Backend, type Boot } from '../mux/backend.js';
 import type { Channel, ChannelEvents, DeviceInfo, Listener, ListenerEvents, ListenRequest, OpenRequest, Refusal } from '../mux/device.js';
@@ -48,7 +49,9 @@ export class RawBackend implements Backend {
     // A terminal's content cannot be resumed: a new login is a new shell.
     if (this.#used) return Promise.reject(new HelperGone('The session on the device was lost, and a plain terminal cannot be resumed.'));
     this.#carrier = carrier;
-    carrier.onText = (bytes) => {
+    carrier.onText = (text) => {
+      // It waits for the client, and is a view of all that came with it.
+      const bytes = unpinned(text);
       if (this.#shell !== undefined) this.#shell.deliver(bytes);
       else if (this.#greetingBytes < GREETING_LIMIT_BYTES) {
         this.#greeting.push(bytes);

@@ -8,6 +8,7 @@ import { silentLog } from '../../src/base/log.js';
 import { SftpWorker } from '../../src/helper/sh/sftp-worker.js';
 import { goneMark } from '../../src/helper/python/program.js';
 import { PythonBackend } from '../../src/helper/python-backend.js';
+import { RawBackend } from '../../src/helper/raw-backend.js';
 import type { Carrier } from '../../src/link/carrier.js';
 import { Link } from '../../src/link/link.js';
 import { directionKey, encodeAck, encodeData, PacketReader } from '../../src/link/packet.js';
@@ -79,6 +80,17 @@ describe('memory', () => {
     // To look for the first from the last on took fifty times as long as to find the last.
     expect(time(10)).toBeLessThan(20 * time(10 + 2 * (REASSEMBLY_LIMIT_PIECES - 2)) + 50);
     expect(receiver.ranges().length).toBe(REASSEMBLY_LIMIT_PIECES - 1);
+  });
+
+  it('is bounded for what a plain terminal prints before there is a client for it, in single bytes among much else', async () => {
+    const backend = new RawBackend('pi', 1_000);
+    const terminal: Carrier = { maxWrite: 100, buffered: 0, write: () => undefined, onText: () => undefined, onLost: () => undefined };
+    await backend.attach(terminal);
+    const grown = growth(() => {
+      for (let n = 0; n < 4_000; n += 1) terminal.onText(Buffer.alloc(64 * 1024, 'x').subarray(5, 6));
+      return backend;
+    });
+    expect(grown).toBeLessThan(8 * MiB);
   });
 
   it('is bounded for the answer of a file worker that comes byte by byte', async () => {
