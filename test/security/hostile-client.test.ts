@@ -1,6 +1,9 @@
 /** A client that was let in and means harm to the bridge, or to those who share the session with it. */
 import { pino } from 'pino';
 import { afterEach, describe, expect, it } from 'vitest';
+import type { SftpChanges } from '../../src/helper/sh/sftp-changes.js';
+import { NAMES_LIMIT, SftpHandles } from '../../src/helper/sh/sftp-handles.js';
+import type { Entry } from '../../src/helper/sh/sftp-paths.js';
 import type { Device } from '../../src/mux/device.js';
 import { readPtyRequest } from '../../src/ssh/pty.js';
 import { pack, WireReader } from '../../src/ssh/wire.js';
@@ -84,6 +87,20 @@ describe('a client that was let in', () => {
     await until(() => harness.gateway.device.channels.length === 1, 'the last one runs');
     await exec(client, 'y');
     await until(() => harness.gateway.device.channels.length === 2, 'another one runs');
+  });
+
+  it('cannot have the names of one large folder kept again and again', () => {
+    const handles = new SftpHandles({} as SftpChanges);
+    const folder = (count: number): void => {
+      handles.checkNames(count);
+      handles.add({ kind: 'directory', entries: new Array<Entry>(count), at: 0 });
+    };
+    // One alone is a large folder.
+    folder(NAMES_LIMIT + 1);
+    expect(() => folder(1)).toThrow('Too many names in open folders');
+    void handles.close(handles.take(Buffer.alloc(4)));
+    for (let n = 0; n < 10; n += 1) folder(NAMES_LIMIT / 10);
+    expect(() => folder(1)).toThrow('Too many names in open folders');
   });
 
   it('cannot open sessions without end behind a request that the device has not answered', async () => {

@@ -7,6 +7,8 @@ import type { Named, WriteFile } from './sftp-writing.js';
 
 /** Files and directories open at once; each may hold a channel. */
 export const HANDLE_LIMIT = 100;
+/** Names of all open folders together, which are kept here; one folder alone may have more. */
+export const NAMES_LIMIT = 500_000;
 const SLASH = 0x2f;
 
 export type Handle =
@@ -29,6 +31,12 @@ export class SftpHandles {
   /** Throws where there are too many already. */
   check(): void {
     if (this.#open.size >= HANDLE_LIMIT) throw new SftpError(STATUS.FAILURE, 'Too many open files');
+  }
+
+  /** Throws where another folder with so many names would be too much. */
+  checkNames(count: number): void {
+    const open = [...this.#open.values()].flatMap((handle) => (handle.kind === 'directory' ? [handle.entries.length] : []));
+    if (open.length > 0 && open.reduce((sum, names) => sum + names, count) > NAMES_LIMIT) throw new SftpError(STATUS.FAILURE, 'Too many names in open folders');
   }
 
   add(handle: Handle): Buffer {

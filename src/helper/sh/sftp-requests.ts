@@ -144,7 +144,9 @@ export class SftpRequests {
       case REQUEST.OPENDIR: {
         const path = named(packet.string());
         return job(async () => {
+          this.handles.check();
           const entries = await paths.list(path);
+          this.handles.checkNames(entries.length);
           for (const { stat } of entries) this.#learn(stat.attrs, stat.user, stat.group);
           return opened(id, this.handles.add({ kind: 'directory', entries, at: 0 }));
         });
