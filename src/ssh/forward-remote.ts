@@ -6,7 +6,7 @@
 import type { Channel, ChannelEvents, Listener, ListenRequest } from '../mux/device.js';
 import type { ChannelHandler, SshChannel } from './channel.js';
 import type { DeferredDevice } from './deferred-device.js';
-import { MAX_LISTENERS } from './limits.js';
+import { MAX_HOST_BYTES, MAX_LISTENERS } from './limits.js';
 import { Pipe } from './pipe.js';
 import { listenAddress, permits, type SshPolicy } from './policy.js';
 import { pack } from './wire.js';
@@ -52,6 +52,7 @@ export class RemoteForwards {
     if (forwardTcp === 'no' || forwardTcp === 'local') return this.#refuse(`listening on port ${port}`, 'switched off by the operator');
     if (!permits(permitListen, host, port)) return this.#refuse(`listening on port ${port}`, 'not among the addresses that are permitted');
     if (port > 65_535) return this.#refuse(`listening on port ${port}`, 'there is no such port');
+    if (host.length > MAX_HOST_BYTES) return this.#refuse(`listening on port ${port}`, 'the address is longer than any');
     return this.#listen(
       {
         request: { kind: 'tcp', host: listenAddress(host, gatewayPorts), port },

@@ -38,6 +38,8 @@ export const MAX_CONNECTIONS = 1024;
 /** Channels of one connection, sessions and forwardings together (sshd's MaxSessions is 10: too few
  * for 200 sessions through one ControlMaster). */
 export const MAX_CHANNELS = 1024;
+/** Longest name of a host to listen on, in bytes (NI_MAXHOST): it comes back in each channel of the listener. */
+export const MAX_HOST_BYTES = 1025;
 /** Listening sockets one connection may ask for. */
 export const MAX_LISTENERS = 128;
 /** Environment variables of one session (sshd: 128), and bytes of one name and one value. */

@@ -103,6 +103,18 @@ describe('a client that was let in', () => {
     expect(() => folder(1)).toThrow('Too many names in open folders');
   });
 
+  it('cannot have a name without end come back with each connection to his listener', async () => {
+    harness = await startHarness();
+    const client = await harness.connect();
+    const listen = (host: string, port: number): void => {
+      sendRaw(client, pack({ byte: 80 }, { string: 'tcpip-forward' }, { bool: false }, { string: host }, { uint32: port }));
+    };
+    listen('x'.repeat(250_000), 2000);
+    listen('x'.repeat(1_000), 2001);
+    await exec(client, 'x');
+    expect(harness.gateway.device.listeners.map(({ request }) => (request.kind === 'tcp' ? request.port : 0))).toEqual([2001]);
+  });
+
   it('cannot open sessions without end behind a request that the device has not answered', async () => {
     harness = await startHarness();
     const client = await harness.connect();
