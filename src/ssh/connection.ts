@@ -2,6 +2,7 @@
 import type { Socket } from 'node:net';
 import { Fault } from '../base/errors.js';
 import { LineBudget, type Log } from '../base/log.js';
+import { peerWords } from '../base/words.js';
 import { Authentication, type FailurePace } from './auth.js';
 import { Channels } from './channels.js';
 import { DeferredDevice } from './deferred-device.js';
@@ -133,7 +134,8 @@ export class Connection {
     const lines = new LineBudget(CLIENT_LINES, CLIENT_LINES_PER_S);
     const refused = (what: string, why: string): void => {
       const more = lines.take();
-      if (more !== undefined) this.#log.info({ what, reason: why, ...more }, 'refused a request');
+      // A path that a client names may be as long as a packet.
+      if (more !== undefined) this.#log.info({ what: peerWords(what), reason: why, ...more }, 'refused a request');
     };
     const policy = limitedPolicy(this.#options.policy, limits);
     const forwards = new RemoteForwards({

@@ -129,6 +129,17 @@ describe('a client that was let in', () => {
     await harness.connect();
   });
 
+  it('cannot fill the log with a path that is as long as a packet', async () => {
+    const lines: string[] = [];
+    harness = await startHarness({ log: pino({ level: 'info' }, { write: (line) => lines.push(line) }) });
+    const client = await harness.connect();
+    sendRaw(client, pack({ byte: 80 }, { string: 'streamlocal-forward@openssh.com' }, { bool: false }, { string: Buffer.alloc(250_000, 'x') }));
+    await exec(client, 'x');
+    harness.gateway.device.listeners[0]?.events.refused({ code: 'connect-failed', message: 'too long' });
+    expect(lines.filter((line) => line.includes('refused a request')).length).toBe(1);
+    expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(1_000);
+  });
+
   it.each(['a client that was let in', 'strangers'])('cannot fill the log: %s', async (who) => {
     const lines: string[] = [];
     const log = pino({ level: 'info' }, { write: (line) => lines.push((JSON.parse(line) as { msg: string }).msg) });
