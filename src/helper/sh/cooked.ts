@@ -158,15 +158,28 @@ export class CookedTerminal implements Channel {
     return Buffer.from(ERASE_CELL.repeat(cells));
   }
 
-  /** Characters of the last word and the blanks after it. */
+  /** Characters of the last word and the blanks after it. Nothing before them is looked at: a client may take word after word. */
   #word(): number {
-    const text = Buffer.from(this.#line).toString(this.#modes.iutf8 !== 0 ? 'utf8' : 'latin1');
-    // From the end: the expression /\S*\s*$/ would look for it from each character on.
-    const characters = [...text];
-    let at = characters.length;
-    while (at > 0 && isBlank(characters[at - 1])) at -= 1;
-    while (at > 0 && !isBlank(characters[at - 1])) at -= 1;
-    return characters.length - at;
+    let characters = 0;
+    let at = this.#line.length;
+    for (const blanks of [true, false]) {
+      for (let start = this.#characterBefore(at); start < at && this.#isBlankAt(start, at) === blanks; start = this.#characterBefore(at)) {
+        characters += 1;
+        at = start;
+      }
+    }
+    return characters;
+  }
+
+  /** Where the character begins that ends at `end`, as erasing takes them. */
+  #characterBefore(end: number): number {
+    let start = Math.max(0, end - 1);
+    while (this.#modes.iutf8 !== 0 && start > 0 && isContinuation(this.#line[start] ?? 0)) start -= 1;
+    return start;
+  }
+
+  #isBlankAt(start: number, end: number): boolean {
+    return Buffer.from(this.#line.slice(start, end)).toString(this.#modes.iutf8 !== 0 ? 'utf8' : 'latin1').trim() === '';
   }
 
   #send(ready: number[]): void {
@@ -204,8 +217,4 @@ function withReturns(bytes: Buffer): Buffer {
     start = at + 1;
   }
   return parts.length === 0 ? bytes : Buffer.concat([...parts, bytes.subarray(start)]);
-}
-
-function isBlank(character: string | undefined): boolean {
-  return character !== undefined && character.trim() === '';
 }

@@ -70,6 +70,7 @@ describe('a terminal made of pipes', () => {
     ['backspace over a character of three bytes', '汉\x7fx\r', 'x\n', `${Buffer.from('汉').toString('latin1')}\b \bx\r\n`],
     ['backspace over a control character', '\x01\x7f\r', '\n', '^A\b \b\b \b\r\n'],
     ['backspace at the start', '\x7fx\r', 'x\n', 'x\r\n'],
+    ['Ctrl-W behind letters of several bytes', 'ein Bär\u00a0 \x17x\r', 'ein x\n', `ein B\xc3\xa4r\xc2\xa0 ${'\b \b'.repeat(5)}x\r\n`],
     ['Ctrl-W', 'one two \x17x\r', 'one x\n', `one two ${'\b \b'.repeat(4)}x\r\n`],
     ['Ctrl-U', 'abc\x15x\r', 'x\n', `abc${'\b \b'.repeat(3)}x\r\n`],
     ['Ctrl-D within a line', 'abc\x04', 'abc', 'abc'],
@@ -153,5 +154,22 @@ describe('a terminal made of pipes', () => {
     pipes.events.eof();
     pipes.events.closed(undefined);
     expect({ calls: pipes.calls, told }).toEqual({ calls: ['TERM', 'closeOutput', 'close'], told: ['opened', 'outcome', 'eof', 'closed'] });
+  });
+});
+
+describe('a client that takes word after word back', () => {
+  it('costs the time of what it takes', () => {
+    const tty = terminal();
+    const line = Buffer.concat([Buffer.from('x '.repeat((LINE_BYTES - 1) / 2)), Buffer.alloc((LINE_BYTES + 1) / 2, 0x17)]);
+    const time = (bytes: Buffer): number => {
+      const began = performance.now();
+      for (let n = 0; n < 30; n += 1) tty.write(bytes);
+      return performance.now() - began;
+    };
+    const plain = Buffer.alloc(line.length, 'x\n');
+    time(plain);
+    // To look at all of the line for each word took twenty times as long.
+    expect(time(line)).toBeLessThan(8 * time(plain) + 50);
+    expect(pipes.input.includes('x x')).toBe(false);
   });
 });
