@@ -17,6 +17,8 @@ export async function main(args: readonly string[]): Promise<void> {
     standardError.write(faultText(fault, json ? 'json' : 'text'));
     process.exit(EXIT_CODES[fault.code]);
   };
+  // Node would open its debugger on a port that all users of this machine reach: by `kill -USR1`, so near to -USR2.
+  process.on('SIGUSR1', () => {});
   process.on('uncaughtException', fail);
   process.on('unhandledRejection', fail);
   // Whoever read our output has gone (`iotda-ssh demo | head -3`): no reason to end.

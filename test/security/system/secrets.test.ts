@@ -176,6 +176,20 @@ describe('this machine', () => {
     for (const name of readdirSync(join(dir, 'iotda-ssh'))) expect((await stat(join(dir, 'iotda-ssh', name))).mode & 0o777, name).toBe(0o600);
     await program.stop();
   });
+
+  it('opens no debugger, which would be everybody’s, whatever signal it gets', async () => {
+    const dir = await scope.tempDir('signal');
+    const ready = join(dir, 'ready.json');
+    const program = start(scope, process.execPath, [IOTDA_SSH, 'bridge', '--tunnel-uri', 'ws://127.0.0.1:1/x', '--listen', '127.0.0.1:0', '--ready-file', ready], { env: { IOTDA_SSH_TOKEN: 'x', XDG_STATE_HOME: dir } });
+    await waitFor('the bridge to be ready', () => readFile(ready, 'utf8').catch(() => undefined));
+    program.child.kill('SIGUSR1');
+    program.child.kill('SIGUSR2');
+    await waitFor('the state', () => program.stderr.includes('state'));
+    // What answers that one has long answered the one before.
+    await new Promise((resolve) => setTimeout(resolve, 300));
+    expect(program.stderr).not.toContain('Debugger');
+    await program.stop();
+  });
 });
 
 describe('the log', () => {
