@@ -48,6 +48,10 @@ describe.skipIf(PYTHON === undefined)('the python helper on a real terminal', ()
     expect(await play('reused')).toEqual({ early: 0 });
   });
 
+  it('delivers what a peer said before it broke the connection', async () => {
+    expect(await play('broken')).toEqual({ tcp: 40_000, unix: 40_000 });
+  });
+
   it('loses nothing of 20 MB in both directions where 2 % of all chunks are lost', async () => {
     expect(await play('bulk')).toEqual({ equal: true, exit: status(0), bad: true });
   });

@@ -32,7 +32,7 @@ class Channel(object):
         # Descriptor to message type; owned are those to be closed here (a socket closes its own).
         self.readers, self.owned = {}, set()
         self.tail = self.skip = self.back = 0
-        self.slice = SLICE
+        self.slice, self.broken = SLICE, ''
         host.channels[number] = self
 
     def send(self, kind, payload=b''):
@@ -83,9 +83,8 @@ class Channel(object):
             except BlockingIOError:
                 pass
             except OSError as e:
-                if self.sock:
-                    self.close(e.strerror or str(e))
-                    return
+                # What the peer of a socket sent before it went may still be here to be read.
+                self.broken = e.strerror or str(e) if self.sock else ''
                 self.took(len(self.queue))
                 self.queue.clear()
                 self.shut(True)
@@ -252,7 +251,7 @@ class Channel(object):
                 self.sent_eof = True
                 self.send(EOF)
             if self.writer is None:
-                self.close()
+                self.close(self.broken)
         elif self.status is not None:
             self.send(EXIT, json.dumps(outcome(self.status)).encode())
             self.send(EOF)

@@ -579,6 +579,43 @@ def reused(s):
     return {'early': early}
 
 
+def broken(s):
+    """A peer answers and goes without having read all: what it said arrives, though writing to it fails meanwhile."""
+    found = {}
+    more = 40000
+    folder = tempfile.mkdtemp(prefix='pyhelper-')
+    for kind, family, address in ('tcp', socket.AF_INET, ('127.0.0.1', 0)), ('unix', socket.AF_UNIX, folder + '/s'):
+        go = threading.Event()
+
+        def hasty(c):
+            c.recv(1)
+            c.sendall(bytes(1048576 + more))
+            go.wait(10)
+            # Long enough for all to be at the other end.
+            time.sleep(.3)
+
+        server = serve(family, address, hasty)
+        n = s.peer.open(kind, **(dict(host='127.0.0.1', port=server.getsockname()[1]) if kind == 'tcp' else dict(path=address)))
+        one = s.peer.streams[n]
+        one.auto = False
+        s.peer.feed(n, b'x' * 50000)
+        # All of our credit: the rest waits in the socket.
+        s.peer.until(lambda: one.count == 1048576)
+        go.set()
+        time.sleep(.6)
+        for _ in range(5):
+            s.peer.feed(n, b'x' * 1000)
+            for _ in range(3):
+                s.peer.step()
+        s.peer.send(CREDIT, n, struct.pack('>I', 1000000))
+        s.peer.finish(n)
+        found[kind] = one.count - 1048576
+        stop(server)
+    os.unlink(folder + '/s')
+    os.rmdir(folder)
+    return found
+
+
 def noise(s):
     """Foreign text around, between and inside packets costs packets, not bytes."""
     p = s.peer
