@@ -1,4 +1,4 @@
-import type { WebSocket } from 'ws';
+import type { EventEmitter } from 'node:events';
 
 /** Bytes from the peer without a whole message among them, pings and pongs included. */
 export const UNFINISHED_LIMIT_BYTES = 64 * 1024 * 1024;
@@ -7,7 +7,7 @@ export const UNFINISHED_LIMIT_BYTES = 64 * 1024 * 1024;
  * A message may come in as many pieces as it has bytes, with pings and pongs between them; ws bounds the message, and
  * keeps of each piece all that was read together with it. `tooMuch` is told when a peer goes on and on like that.
  */
-export function boundUnfinished(ws: WebSocket, bytesRead: () => number, tooMuch: () => void): void {
+export function boundUnfinished(ws: EventEmitter, bytesRead: () => number, tooMuch: () => void): void {
   let from = bytesRead();
   ws.on('message', () => {
     from = bytesRead();
