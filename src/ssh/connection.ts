@@ -1,7 +1,7 @@
 /** One SSH client: transport, then authentication, then channels on the device it was let in to. */
 import type { Socket } from 'node:net';
 import { Fault } from '../base/errors.js';
-import { LineBudget, type Log } from '../base/log.js';
+import type { LineBudget, Log } from '../base/log.js';
 import { peerWords } from '../base/words.js';
 import { Authentication, type FailurePace } from './auth.js';
 import { Channels } from './channels.js';
@@ -11,7 +11,6 @@ import type { Gateway, Lease } from './gateway.js';
 import { GlobalRequests } from './global-requests.js';
 import { announceHostKeys, proveHostKeys } from './host-key-proof.js';
 import { limitedPolicy, type KeyLimits } from './key-options.js';
-import { CLIENT_LINES, CLIENT_LINES_PER_S } from './limits.js';
 import { DISCONNECT, MSG } from './messages.js';
 import type { SshPolicy } from './policy.js';
 import type { HostKey, Ssh2Core } from './ssh2-core.js';
@@ -36,6 +35,8 @@ export interface ConnectionOptions {
   log: Log;
   /** For lines about clients that are not let in, all connections together. */
   strangerLines: LineBudget;
+  /** The same for what clients that were let in are refused: who comes again and again has no more of them. */
+  clientLines: LineBudget;
   /** The connection no longer counts as unauthenticated: it is let in, or gone and its refusal told. */
   settled(): void;
   closed(): void;
@@ -131,7 +132,7 @@ export class Connection {
     this.#log.info({ user }, 'client logged in');
     lease.onEnd = (fault) => this.#transport.disconnect(DISCONNECT.CONNECTION_LOST, fault);
     const device = new DeferredDevice(lease.device);
-    const lines = new LineBudget(CLIENT_LINES, CLIENT_LINES_PER_S);
+    const lines = this.#options.clientLines;
     const refused = (what: string, why: string): void => {
       const more = lines.take();
       // A path that a client names may be as long as a packet.

@@ -95,8 +95,8 @@ export const LINGER_MS = 5_000;
 export const DELIVERY_MS = 60_000;
 /** TCP keepalive after this idle time (sshd: TCPKeepAlive yes). */
 export const TCP_KEEPALIVE_MS = 60_000;
-/** Lines of the log about what one client is refused, and about all strangers together: at once, and then a second. */
-export const CLIENT_LINES = 50;
-export const CLIENT_LINES_PER_S = 2;
+/** Lines of the log about what clients that were let in are refused, and about strangers, all together: at once, and then a second. */
+export const CLIENT_LINES = 100;
+export const CLIENT_LINES_PER_S = 10;
 export const STRANGER_LINES = 100;
 export const STRANGER_LINES_PER_S = 10;

@@ -90,6 +90,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
   const maxUnauthenticated = options.maxUnauthenticated ?? limits.MAX_UNAUTHENTICATED;
   const maxConnections = options.maxConnections ?? limits.MAX_CONNECTIONS;
   const strangerLines = new LineBudget(limits.STRANGER_LINES, limits.STRANGER_LINES_PER_S);
+  const clientLines = new LineBudget(limits.CLIENT_LINES, limits.CLIENT_LINES_PER_S);
   const clients = new Set<Connection>();
   let unauthenticated = 0;
   let refusing = 0;
@@ -125,7 +126,7 @@ export async function startSshServer(options: SshServerOptions): Promise<SshServ
     unauthenticated += 1;
     let settled = false;
     const client: Connection = new Connection({
-      socket, core, hostKeys, allHostKeys: keys, offer, gateway, policy, pace, log, strangerLines,
+      socket, core, hostKeys, allHostKeys: keys, offer, gateway, policy, pace, log, strangerLines, clientLines,
       ident: SSH_IDENT,
       loginGraceMs: options.loginGraceMs ?? limits.LOGIN_GRACE_MS,
       rekeyBytes: options.rekeyBytes ?? limits.REKEY_BYTES,

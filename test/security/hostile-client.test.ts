@@ -140,6 +140,18 @@ describe('a client that was let in', () => {
     expect(Math.max(...lines.map((line) => line.length))).toBeLessThan(1_000);
   });
 
+  it('cannot fill the log by coming again and again', async () => {
+    const lines: string[] = [];
+    harness = await startHarness({ log: pino({ level: 'info' }, { write: (line) => lines.push((JSON.parse(line) as { msg: string }).msg) }) });
+    for (let at = 0; at < 10; at += 1) {
+      const client = await harness.connect();
+      for (let n = 0; n < 60; n += 1) sendRaw(client, pack({ byte: 90 }, { string: `x${n}` }, { uint32: 100_000 + n }, { uint32: 1000 }, { uint32: 1000 }));
+      await exec(client, 'x');
+      client.destroy();
+    }
+    expect(lines.filter((line) => line === 'refused to open a channel').length).toBeLessThan(200);
+  });
+
   it.each(['a client that was let in', 'strangers'])('cannot fill the log: %s', async (who) => {
     const lines: string[] = [];
     const log = pino({ level: 'info' }, { write: (line) => lines.push((JSON.parse(line) as { msg: string }).msg) });

@@ -72,7 +72,7 @@ export const handshake: Target = {
     let closed = 0;
     const connection = new Connection({
       socket: socket as unknown as Socket, core, hostKeys: { 'ssh-ed25519': key }, allHostKeys: [], offer, ident: 'test', gateway,
-      policy: DEFAULT_POLICY, pace: new FailurePace(0), loginGraceMs: 1_000_000, rekeyBytes: 1e9, rekeyMs: 1e9, log: silentLog(), strangerLines: new LineBudget(1, 1),
+      policy: DEFAULT_POLICY, pace: new FailurePace(0), loginGraceMs: 1_000_000, rekeyBytes: 1e9, rekeyMs: 1e9, log: silentLog(), strangerLines: new LineBudget(1, 1), clientLines: new LineBudget(1, 1),
       settled: () => undefined,
       closed: () => { closed += 1; },
     });
