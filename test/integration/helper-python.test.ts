@@ -116,6 +116,7 @@ describe.skipIf(PYTHON === undefined)('the python helper on a real terminal', ()
       unknown: { code: 'connect-failed', message: expect.any(String) as string },
       unix: 'UNIX',
       noUnix: { code: 'connect-failed', message: 'No such file or directory' },
+      longUnix: { code: 'connect-failed', message: 'File name too long' },
       reset: 'Connection reset by peer',
     });
   });
@@ -169,6 +170,11 @@ describe.skipIf(PYTHON === undefined)('the python helper on a real terminal', ()
 
   it('meets its front in a private folder where abstract sockets do not work, and removes it', async () => {
     expect(await play('paths')).toMatchObject({ mode: '700', exit: status(5) });
+  });
+
+  it('listens where the system has no IPv6', async () => {
+    const none = { code: 'connect-failed', message: 'Address family not supported by protocol' };
+    expect(await play('ipv4')).toEqual({ localhost: true, '': true, '::1': none });
   });
 
   it('refuses channels rather than be unable to take a new front', async () => {

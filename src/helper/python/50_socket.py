@@ -63,7 +63,8 @@ class Connection(Network):
                 self.sock.setblocking(False)
                 code = self.sock.connect_ex(tuple(address) if isinstance(address, list) else address)
             except OSError as e:
-                code = e.errno
+                # A path that no socket can have has no number.
+                code = e.errno or errno.ENAMETOOLONG
             if code in (0, errno.EINPROGRESS):
                 self.host.watch(self.sock.fileno(), self.answered, select.POLLOUT)
                 return
@@ -101,7 +102,12 @@ class Listener(Network):
     def use(self, places):
         problem = None
         for family, address in places:
-            s = socket.socket(family)
+            try:
+                # A system without IPv6 has no such socket.
+                s = socket.socket(family)
+            except OSError as e:
+                problem = e
+                continue
             self.socks.append(s)
             try:
                 if family == socket.AF_UNIX:

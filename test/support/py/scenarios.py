@@ -284,6 +284,7 @@ def sockets(s):
     found['unix'] = text(p.finish(n).out)
     stop(server)
     found['noUnix'] = p.finish(p.open('unix', path=folder + '/none')).refused
+    found['longUnix'] = p.finish(p.open('unix', path=folder + '/' + 200 * 'x')).refused
 
     def reset(c):
         c.recv(1)
@@ -482,6 +483,32 @@ def without_abstract(programs):
         programs[part] = pack(source.replace("yield '\\0'+name", 'pass'))
 
 
+NO_IPV6 = '''
+import socket, errno
+class Socket(socket.socket):
+    def __init__(self, family=socket.AF_INET, *more, **named):
+        if family == socket.AF_INET6:
+            raise OSError(errno.EAFNOSUPPORT, 'Address family not supported by protocol')
+        super().__init__(family, *more, **named)
+socket.socket = Socket
+'''
+
+
+def without_ipv6(programs):
+    programs['start'] = pack(NO_IPV6 + zlib.decompress(base64.b64decode(programs['start'])).decode())
+
+
+def ipv4(s):
+    """Listeners on a system that has no sockets of IPv6."""
+    found = {}
+    for host in ('localhost', '', '::1'):
+        n = s.peer.open('listen', host=host, port=0)
+        s.peer.until(lambda: s.peer.streams[n].events)
+        one = s.peer.streams[n]
+        found[host] = one.refused or one.answer['port'] > 0
+    return found
+
+
 def files(s):
     """Descriptors run out: new channels are refused, running ones live, and a front can still come."""
     p = s.peer
@@ -639,6 +666,8 @@ def main():
     if sys.argv[2] == 'paths':
         without_abstract(programs)
         env = {'XDG_RUNTIME_DIR': ''}
+    if sys.argv[2] == 'ipv4':
+        without_ipv6(programs)
     if sys.argv[2] == 'files':
         import resource
         resource.setrlimit(resource.RLIMIT_NOFILE, (150, 200))
