@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Fault } from '../base/errors.js';
+import { LastWord } from '../base/last-word.js';
 import type { Log } from '../base/log.js';
 import type { Carrier } from '../link/carrier.js';
 import { Link, type LinkStats } from '../link/link.js';
@@ -93,10 +94,9 @@ export class PythonBackend implements Backend {
   #introduced: (() => void) | undefined;
   #sftpSent = false;
   #ownSftp = false;
-  #ended = false;
+  readonly #end = new LastWord<Fault>();
   /** For one try; shorter once the first start has shown how quick the device is. */
   #tryMs = START_TRY_MS;
-  onEnd: (fault: Fault) => void = () => undefined;
 
   constructor(options: PythonBackendOptions) {
     this.#options = options;
@@ -109,11 +109,19 @@ export class PythonBackend implements Backend {
         this.#introduce(info);
       },
       ended: (fault) => {
-        this.#ended = true;
-        this.onEnd(fault);
+        this.#end.say(fault);
       },
     });
     this.#link = new Link(this.#secret, this.#mux, this.#log);
+  }
+
+  // The helper may say it in the moment in which it is attached.
+  set onEnd(listener: (fault: Fault) => void) {
+    this.#end.listener = listener;
+  }
+
+  get onEnd(): (fault: Fault) => void {
+    return this.#end.listener;
   }
 
   get info(): DeviceInfo {
@@ -282,7 +290,7 @@ export class PythonBackend implements Backend {
     let byes = 0;
     await new Promise<void>((resolve) => {
       const timer = setInterval(() => {
-        if (this.#ended || signal.aborted || !this.#link.isAttached) {
+        if (this.#end.said || signal.aborted || !this.#link.isAttached) {
           clearInterval(timer);
           resolve();
         } else if (byes < BYES && performance.now() - began >= byes * BYE_EVERY_MS) {
@@ -292,7 +300,7 @@ export class PythonBackend implements Backend {
       }, 20);
     });
     this.#link.detach();
-    return this.#ended;
+    return this.#end.said;
   }
 
   #introduce(info: Record<string, unknown>): void {

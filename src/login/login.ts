@@ -7,7 +7,7 @@ import { newRequestId } from '../protocol/encode.js';
 import { AgentKind } from './agent-kind.js';
 import { DEVICE_RETURN_MS, DeviceLeg } from './device-leg.js';
 import { AgentReturned, DeviceAbsent, LoginUnanswered, ShellEnded } from './faults.js';
-import { OwnLogins } from './own-logins.js';
+import { OwnLogins, type LoginCredential } from './own-logins.js';
 import { Pacer } from './pacer.js';
 import { Refusals } from './refusals.js';
 import { EarlyText, TerminalCarrier } from './terminal.js';
@@ -27,11 +27,6 @@ export const RELOGIN_DEADLINE_MS = 3_000;
 export const SILENT_SHELL_MS = 2_000;
 /** Most characters of a peer's words in a log. */
 const WORDS_SHOWN = 200;
-
-export interface LoginCredential {
-  user: string;
-  password: string;
-}
 
 export interface LoginOptions {
   log: Log;
@@ -73,6 +68,8 @@ export class Login {
   /** For an agent that may have been restarted in the middle of the login. */
   #restart: NodeJS.Timeout | undefined;
   #pending: Pending | undefined;
+  /** A session that nobody waits for any more, of an agent that ignores other logins while it has one (C#). */
+  #late: { requestId: string; early: EarlyText } | undefined;
   #carrier: TerminalCarrier | undefined;
   /** The newest session, while nothing says that the device has given it up. */
   #lastId: string | undefined;
@@ -127,7 +124,16 @@ export class Login {
   async open(credential: LoginCredential, again: boolean, signal: AbortSignal): Promise<Carrier> {
     await this.#leg.wait(signal);
     if (signal.aborted) throw givenUp(signal);
+    const late = this.#late;
     this.#drop(new Fault('DEVICE_LOST', 'The session was replaced by a new login.'));
+    if (late !== undefined && this.#own.isOf(late.requestId, credential)) {
+      this.#password = credential.password;
+      this.#inVain = 0;
+      this.#refusals.accepted();
+      this.#lastId = late.requestId;
+      this.#carrier = new TerminalCarrier(this.#pacer, this.#agent, late.requestId, late.early);
+      return this.#carrier;
+    }
     const requestId = newRequestId();
     this.#own.begin(requestId, credential);
     this.#password = credential.password;
@@ -239,6 +245,7 @@ export class Login {
     this.#pending?.fail(cause instanceof AgentReturned ? cause : new Fault('DEVICE_LOST', cause.message, { cause }));
     const carrier = this.#carrier;
     this.#carrier = undefined;
+    this.#late = undefined;
     // What still waits was typed for the session that is gone.
     this.#pacer.clear();
     carrier?.lose(cause);
@@ -249,7 +256,8 @@ export class Login {
     switch (frame.operation) {
       case 'connect_response':
         if (pending === undefined) {
-          this.#carrier?.deliver(frame.data);
+          if (this.#carrier === undefined && frame.bare !== true && this.#own.isOurs(frame.requestId)) this.#answeredLate(frame.requestId, frame.data);
+          else this.#carrier?.deliver(frame.data);
           return;
         }
         if (this.#own.isAnothers(frame.requestId)) {
@@ -267,7 +275,8 @@ export class Login {
         return;
       case 'command_response':
         if (pending === undefined) {
-          this.#carrier?.deliver(frame.data);
+          if (this.#late?.requestId === frame.requestId) this.#late.early.push(frame.data);
+          else this.#carrier?.deliver(frame.data);
           return;
         }
         if (this.#own.isAnothers(frame.requestId)) return;
@@ -278,6 +287,13 @@ export class Login {
         if (frame.status === STATUS_LOGIN_FAILED && this.#own.isEarlier(frame.requestId)) this.#log.debug('an earlier login was refused, late');
         else this.#disconnected(frame.status, frame.message);
     }
+  }
+
+  #answeredLate(requestId: string, data: Buffer): void {
+    this.#agent.answered(false);
+    this.#late = { requestId, early: new EarlyText() };
+    this.#late.early.push(data);
+    this.#log.info('a login was answered when its time was over; its session is kept for the next of the same credential');
   }
 
   /** The other side's words for a log and an error; it knows the password and may repeat it. */

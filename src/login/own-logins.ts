@@ -1,6 +1,11 @@
 /** Which login an answer is to: an agent that stood still answers all that were sent to it meanwhile, one after the other. */
 import { createHmac, randomBytes } from 'node:crypto';
 
+export interface LoginCredential {
+  user: string;
+  password: string;
+}
+
 /** Logins remembered; a fight for a lost session takes many. */
 const REMEMBERED = 256;
 
@@ -11,13 +16,21 @@ export class OwnLogins {
   /** By age, each with a keyed hash of its credential. */
   readonly #known = new Map<string, string>();
 
-  begin(requestId: string, { user, password }: { user: string; password: string }): void {
+  begin(requestId: string, { user, password }: LoginCredential): void {
     this.#newest = requestId;
-    this.#known.set(requestId, createHmac('sha256', this.#key).update(JSON.stringify([user, password])).digest('base64'));
+    this.#known.set(requestId, this.#hash({ user, password }));
     for (const id of this.#known.keys()) {
       if (this.#known.size <= REMEMBERED) break;
       this.#known.delete(id);
     }
+  }
+
+  isOf(requestId: string, credential: LoginCredential): boolean {
+    return this.#known.get(requestId) === this.#hash(credential);
+  }
+
+  isOurs(requestId: string): boolean {
+    return this.#known.has(requestId);
   }
 
   isEarlier(requestId: string): boolean {
@@ -28,5 +41,9 @@ export class OwnLogins {
   isAnothers(requestId: string): boolean {
     const credential = this.#known.get(requestId);
     return credential !== undefined && credential !== this.#known.get(this.#newest);
+  }
+
+  #hash({ user, password }: LoginCredential): string {
+    return createHmac('sha256', this.#key).update(JSON.stringify([user, password])).digest('base64');
   }
 }

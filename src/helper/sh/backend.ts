@@ -1,5 +1,6 @@
 import { randomBytes } from 'node:crypto';
 import { Fault } from '../../base/errors.js';
+import { LastWord } from '../../base/last-word.js';
 import type { Log } from '../../base/log.js';
 import type { Carrier } from '../../link/carrier.js';
 import type { Backend, Boot } from '../../mux/backend.js';
@@ -63,7 +64,7 @@ export class ShBackend implements Backend {
   #ended: Fault | undefined;
   #gone = false;
   #byeHeard: (() => void) | undefined;
-  onEnd: (fault: Fault) => void = () => undefined;
+  readonly #end = new LastWord<Fault>();
 
   constructor(options: ShBackendOptions) {
     this.#options = options;
@@ -85,7 +86,7 @@ export class ShBackend implements Backend {
     const source = { uplink: this.#uplink, channels: () => this.#channels.values(), attached: () => this.#attached };
     this.#reports = new Reports(source);
     const ended = (fault: Fault): void => {
-      this.onEnd(fault);
+      this.#end.say(fault);
     };
     this.#vigil = new Vigil({ ...source, reports: this.#reports, ended }, options.graceSeconds);
     this.#intake = new Intake({
@@ -106,6 +107,15 @@ export class ShBackend implements Backend {
       graceSeconds: options.graceSeconds,
       stateDir: options.stateDir ?? '',
     });
+  }
+
+  // The helper may say it in the moment in which it is attached.
+  set onEnd(listener: (fault: Fault) => void) {
+    this.#end.listener = listener;
+  }
+
+  get onEnd(): (fault: Fault) => void {
+    return this.#end.listener;
   }
 
   get info(): DeviceInfo {

@@ -131,6 +131,45 @@ describe('a login', () => {
     expect(await outcome(again.opening)).toBe('accepted');
   });
 
+  it('finds the session of one that was answered when its time was over, if the credential is the same', async () => {
+    const all = up();
+    const opening = all.login.open(CREDENTIAL, false, all.never);
+    void outcome(opening);
+    await turn();
+    const { requestId } = all.connect();
+    await vi.advanceTimersByTimeAsync(LOGIN_DEADLINE_MS);
+    expect(await outcome(opening)).toBe('DEVICE_LOST');
+    all.answer('motd ');
+    all.print('device:~$ ');
+    // The C# agent has a session now, and ignores every other login.
+    const carrier = await all.login.open(CREDENTIAL, false, all.never);
+    let text = '';
+    carrier.onText = (bytes) => (text += bytes.toString());
+    all.print('more');
+    carrier.write('ls');
+    expect({ connects: all.connects(), text, sent: all.sent.at(-1) }).toMatchObject({ connects: 1, text: 'motd device:~$ more', sent: { operation: 'command', requestId, data: 'ls' } });
+    // A session that is in use is nobody else's, and each is found once.
+    const next = all.login.open(CREDENTIAL, true, all.never);
+    void outcome(next);
+    await turn();
+    expect(all.connects()).toBe(2);
+  });
+
+  it('is a login of its own where the one that was answered late was another credential’s, or a C agent answered it', async () => {
+    for (const [password, data] of [['guess', 'device:~$ '], [CREDENTIAL.password, undefined]] as const) {
+      const all = up();
+      const opening = all.login.open(CREDENTIAL, false, all.never);
+      void outcome(opening);
+      await turn();
+      await vi.advanceTimersByTimeAsync(LOGIN_DEADLINE_MS);
+      all.answer(data);
+      all.print('device:~$ ');
+      const other = all.login.open({ user: 'pi', password }, false, all.never);
+      expect(await outcome(other)).toBe('pending');
+      expect(all.connects()).toBe(2);
+    }
+  });
+
   it('is not refused by an agent that is restarted meanwhile, but by one that closes each time', async () => {
     const all = up();
     const login = async (): Promise<{ opening: Promise<unknown> }> => {
