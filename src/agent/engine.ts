@@ -4,6 +4,7 @@
  */
 import { toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
+import { peerWords } from '../base/words.js';
 import { CLOSE_NORMAL } from '../protocol/constants.js';
 import type { Behaviour } from './behaviour.js';
 import type { Dice } from './dice.js';
@@ -204,12 +205,12 @@ export class Engine {
     } catch (thrown) {
       const fault = toFault(thrown);
       stats.loginsRefused++;
-      log.warn({ user, err: fault }, 'no login on the device');
+      log.warn({ user: peerWords(user), err: fault }, 'no login on the device');
       return this.#replies.loginFailed(id, fault.message);
     }
     if (this.#over) return session.hangUp();
     stats.logins++;
-    log.info({ user }, 'logged in on the device');
+    log.info({ user: peerWords(user) }, 'logged in on the device');
     this.session.take(session);
     if (behaviour.connectResponse === 'after-login') {
       const first = await this.session.firstOutput(session);

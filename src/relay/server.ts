@@ -38,6 +38,8 @@ const HEADERS_LIMIT_BYTES = 32 * 1024;
 /** Lines of the log about connections that are refused: at once, and then a second. */
 const REFUSED_LINES = 100;
 const REFUSED_LINES_PER_S = 10;
+/** Open connections, of tunnels and of strangers. */
+const CONNECTIONS_LIMIT = 4096;
 
 interface Tunnel {
   entry: TunnelEntry;
@@ -58,6 +60,7 @@ export async function startRelay(options: RelayOptions): Promise<RelayHandle> {
   }
 
   const server = createServer(options, timing.headersMs);
+  server.maxConnections = CONNECTIONS_LIMIT;
   const sockets: Record<LegName, WebSocketServer> = {
     source: webSockets(options.limits?.sourceBytes ?? SOURCE_LIMIT_BYTES),
     device: webSockets(options.limits?.deviceBytes ?? DEVICE_LIMIT_BYTES),
