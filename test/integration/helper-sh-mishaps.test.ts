@@ -1,4 +1,5 @@
 /** The sh tier where the device has no room, or kills what serves a command: the true status, or a sentence, and an end. */
+import { setTimeout as wait } from 'node:timers/promises';
 import { afterAll, beforeAll, describe, expect, test } from 'vitest';
 import { Scope } from '../support/scope.js';
 import { ssh, startSsh } from '../support/ssh.js';
@@ -45,6 +46,24 @@ describe.each([['without a terminal', []], ['with a terminal', ['-tt']]])('where
     const ended = await during('echo up; sleep 2; kill -TERM $$; exit 3', fill(4), options);
     expect(ended.status).toBe(255);
   });
+});
+
+test('what was done while the file system was full is not forgotten by the front that comes next', async () => {
+  const program = await running('echo up; exec cat');
+  // Whatever is freed is taken at once.
+  await onDevice(`(timeout 6 sh -c 'while :; do printf %04096d 0 >>/dev/shm/fill; done'; rm -f /dev/shm/fill) >/dev/null 2>&1 &`);
+  await wait(500);
+  let sent = '';
+  for (let n = 0; n < 10; n += 1) {
+    program.child.stdin?.write(`line ${n}\n`);
+    sent += `line ${n}\n`;
+    await wait(300);
+  }
+  await waitFor('the lines to come back', () => program.stdout === `up\n${sent}`);
+  await onDevice('kill -KILL -"$(cat /dev/shm/.iotda-*/fp)"');
+  program.child.stdin?.end('on');
+  expect((await program.done).status).toBe(0);
+  expect(program.stdout).toBe(`up\n${sent}on`);
 });
 
 describe('when the device kills', () => {

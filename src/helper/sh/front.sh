@@ -94,8 +94,9 @@ Iacked() {
     Ig=$4
   fi
   # Noted before it is granted: what a killed front had freed must not be freed again once there is something new.
-  printf '%s %s\n' "$Iu" "$Ig" >"$ID/$1/$2.u"
-  printf '%s %s\n' "$Iu" "$Ig" >"$ID/$1/$2.v"
+  # (Over the one before, as q.)
+  printf '%s %s\n' "$Iu" "$Ig" 1<>"$ID/$1/$2.u"
+  printf '%s %s\n' "$Iu" "$Ig" 1<>"$ID/$1/$2.v"
   [ -p "$ID/$1/g$2" ] && printf '%s\n' "$Ig" 1<>"$ID/$1/g$2"
 }
 # Sends a signal to a channel's own process group, which may be a moment away from existing.
@@ -330,8 +331,9 @@ while IFS= read -r Il; do
     case $Iok in
       0)
         Ilast=$Iq
-        printf '%s\n' "$Ilast" >"$ID/q"
-        printf '%s\n' "$Ilast" >"$ID/qq"
+        # Written over, since it only grows: a full file system would keep nothing of a file that was emptied first.
+        printf '%s\n' "$Ilast" 1<>"$ID/q"
+        printf '%s\n' "$Ilast" 1<>"$ID/qq"
         printf 'a %s\n' "$Ilast" >&5
         # Its pieces, which are there also where the whole came first.
         if [ -e "$ID/v.$Iq=0" ]; then
