@@ -278,6 +278,7 @@ export class ShBackend implements Backend {
       number,
       events,
       {
+        system: this.#facts?.all['system'],
         submit: (item, done, failed) => {
           this.#uplink.submit(item, done, failed);
           this.#watch();

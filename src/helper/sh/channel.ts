@@ -18,6 +18,8 @@ const SIGNALS: Readonly<Record<number, string>> = {
   1: 'HUP', 2: 'INT', 3: 'QUIT', 4: 'ILL', 6: 'ABRT', 8: 'FPE', 9: 'KILL', 10: 'USR1', 11: 'SEGV', 12: 'USR2',
   13: 'PIPE', 14: 'ALRM', 15: 'TERM',
 };
+/** Where MIPS has others. */
+const SIGNALS_MIPS: Readonly<Record<number, string | undefined>> = { ...SIGNALS, 10: undefined, 12: undefined, 16: 'USR1', 17: 'USR2' };
 const SIGNAL_NAMES = new Set([...Object.values(SIGNALS), 'CONT', 'STOP', 'TSTP', 'WINCH', 'BUS', 'TRAP']);
 
 /** What a channel needs from the engine. */
@@ -27,6 +29,8 @@ export interface ChannelHost {
   wake(): void;
   /** The device may produce more output of this channel. */
   granted(): void;
+  /** What the device says of its system: `uname -srm`. */
+  readonly system?: string | undefined;
   /** Nothing more will come from this channel; `free`: the device still keeps its directory. */
   finished(number: number, free: boolean): void;
 }
@@ -274,7 +278,7 @@ export class ShChannel implements Channel {
       this.#finish(new Fault('DEVICE_LOST', 'What serves the command on the device was killed, or found no room (memory, a full file system): its end, or some of its output, is lost.'), true);
       return;
     }
-    if (this.#role === 'process') this.#events.outcome(outcomeOf(exit));
+    if (this.#role === 'process') this.#events.outcome(outcomeOf(exit, this.#host.system));
     this.#finish(undefined, true);
   }
 
@@ -315,8 +319,8 @@ function complaint(said: string): string | undefined {
   return reason === undefined ? undefined : `${reason.charAt(0).toUpperCase()}${reason.slice(1)}`;
 }
 
-function outcomeOf({ status, signal }: { status: number; signal: number }): Outcome {
+function outcomeOf({ status, signal }: { status: number; signal: number }, system = ''): Outcome {
   if (signal <= 0) return { kind: 'status', status: status & 0xff };
   // What sshd says of signals that the RFC has no name for.
-  return { kind: 'signal', signal: SIGNALS[signal] ?? 'SIG@openssh.com', coreDumped: false, message: '' };
+  return { kind: 'signal', signal: (/ mips\w*$/.test(system) ? SIGNALS_MIPS : SIGNALS)[signal] ?? 'SIG@openssh.com', coreDumped: false, message: '' };
 }

@@ -2,7 +2,7 @@ import fc from 'fast-check';
 import { describe, expect, it } from 'vitest';
 import { INPUT_QUEUE_BYTES, ShChannel } from '../../../src/helper/sh/channel.js';
 import { INPUT_SLOTS } from '../../../src/helper/sh/wire.js';
-import type { ChannelEvents } from '../../../src/mux/device.js';
+import type { ChannelEvents, Outcome } from '../../../src/mux/device.js';
 
 interface Scene {
   channel: ShChannel;
@@ -65,5 +65,29 @@ describe('standard input of the sh tier', () => {
       }),
       { numRuns: 1000 },
     );
+  });
+});
+
+describe('the end by a signal', () => {
+  it.each([
+    ['Linux 6.1.0 x86_64', 10, 'USR1'],
+    ['Linux 6.1.0 x86_64', 16, 'SIG@openssh.com'],
+    [undefined, 12, 'USR2'],
+    // SIGBUS and SIGSYS there.
+    ['Linux 5.15.134 mips', 10, 'SIG@openssh.com'],
+    ['Linux 5.15.134 mips64', 12, 'SIG@openssh.com'],
+    ['Linux 5.15.134 mips', 16, 'USR1'],
+    ['Linux 5.15.134 mips', 17, 'USR2'],
+    ['Linux 5.15.134 mips', 15, 'TERM'],
+  ])('on %s, number %d is %s', (system, number, name) => {
+    const outcomes: Outcome[] = [];
+    const nothing = (): void => undefined;
+    const events: ChannelEvents = {
+      opened: nothing, refused: nothing, data: nothing, eof: nothing, closed: nothing, drain: nothing,
+      outcome: (outcome) => outcomes.push(outcome),
+    };
+    const channel = new ShChannel(1, events, { system, submit: nothing, wake: nothing, granted: nothing, finished: nothing }, 'process');
+    channel.exited({ status: 128 + number, signal: number, out: 0, err: 0 }, 0);
+    expect(outcomes).toEqual([{ kind: 'signal', signal: name, coreDumped: false, message: '' }]);
   });
 });
