@@ -91,7 +91,7 @@ export const MAX_INFLATED_BYTES = 256 * 1024;
 export const FAREWELL_MS = 300;
 /** How long a closing connection may take to deliver its last bytes. */
 export const LINGER_MS = 5_000;
-/** How long the last bytes for a forwarded connection may take after its client closed it. */
+/** How long the last bytes for a forwarded connection, or a program, may take after its client closed it. */
 export const DELIVERY_MS = 60_000;
 /** TCP keepalive after this idle time (sshd: TCPKeepAlive yes). */
 export const TCP_KEEPALIVE_MS = 60_000;

@@ -86,7 +86,9 @@ export class Session implements ChannelHandler {
   }
 
   closed(): void {
-    this.#pipe?.gone();
+    // A client that ended its input and does not wait for what comes of it: the program gets all of it, as under sshd.
+    if (this.#pty === undefined && this.#pipe?.clientEnded === true) this.#pipe.finish();
+    else this.#pipe?.gone();
   }
 
   lost(): void {

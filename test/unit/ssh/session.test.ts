@@ -169,6 +169,17 @@ describe('a session', () => {
     await until(() => second.calls.includes('close'), 'the second is hung up');
   });
 
+  it('delivers all that a client sent which ends its input and closes without waiting', async () => {
+    const client = await harness.connect();
+    const channel = await exec(client, 'cat');
+    const device = await running();
+    channel.end('all of it');
+    await until(() => device.calls.includes('end'), 'the input has ended');
+    channel.close();
+    await until(() => device.calls.includes('closeOutput'), 'the output is not wanted any more');
+    expect(device.calls).toEqual(['end', 'closeOutput']);
+  });
+
   it('says on stderr why the device refused, and gives no exit status', async () => {
     const client = await harness.connect();
     harness.gateway.device.onOpen = (channel) => channel.events.refused({ code: 'unsupported', message: 'This device has no shell.' });
