@@ -4,13 +4,14 @@ import type { Log } from '../base/log.js';
 import { boot, BOOT_ATTEMPT_MS, NoShell, ShellBusy } from '../helper/boot.js';
 import { NO_BOOT } from '../helper/raw-backend.js';
 import type { Carrier } from '../link/carrier.js';
-import { AgentReturned, DeviceAbsent, LoginUnanswered, ServerAbsent, ShellEnded } from '../login/faults.js';
+import { AgentReturned, DeviceAbsent, LoginUnanswered, ServerAbsent } from '../login/faults.js';
 import type { Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
 import type { Device, Tier } from '../mux/device.js';
 import type { Credential } from '../ssh/gateway.js';
 import { RepairPace } from './pace.js';
 import { sayAgain } from './say-again.js';
+import { StartTries } from './start-tries.js';
 import { Watchdog } from './watchdog.js';
 
 export type TierChoice = Tier | 'auto';
@@ -29,16 +30,10 @@ export interface SessionOptions {
 const FIRST_LOGIN_MS = 60_000;
 /** From the accepted login to a helper that runs, all tiers and tries together. */
 const START_MS = 120_000;
-/** Logins in which one tier may fail to start: each may die in silence, as the stock agent's do. */
-const START_LOGINS = 6;
-/** The same where the login shell ended by itself: it may again, and the stock agent hangs behind it, whatever is tried. */
-const SHELL_ENDED_LOGINS = 3;
 /** The boot line of a device that answered it in less than a quarter of this may be that quick again. */
 const REBOOT_ATTEMPT_MS = 2_000;
 /** Each time that was too short is doubled for the next login, up to this: a device may be under load now. */
 const BOOT_ATTEMPT_MOST_MS = 15_000;
-/** Logins in a row whose shell takes nothing, until it is believed that it never will: 90 s. */
-const BUSY_LOGINS = 3;
 /**
  * Refusals of a credential that worked before, until they are believed: the C agent says the same when
  * the device's SSH server is just not there. Few, because devices lock accounts.
@@ -170,11 +165,11 @@ export class DeviceSession {
     const started = performance.now();
     let carrier: Carrier | undefined = first;
     let cause: Fault | undefined;
-    let shellEnded: Fault | undefined;
     for (const step of ladder) {
       if (cause instanceof NoShell && step !== 'raw') continue;
       const backend = this.#options.backend(step);
-      for (let attempt = 1; ; attempt += 1) {
+      const tries = new StartTries();
+      for (;;) {
         try {
           carrier ??= await this.#options.login.open(this.#options.credential, true, this.#abort.signal);
           await this.#attach(backend, carrier, step, this.#abort.signal, this.#starting.signal);
@@ -184,20 +179,16 @@ export class DeviceSession {
           this.#ready(backend, carrier, Math.round(performance.now() - started));
           return;
         } catch (error) {
-          cause = toFault(error);
-          if (cause instanceof ShellBusy && attempt >= BUSY_LOGINS) cause = new NoShell();
+          cause = tries.failed(toFault(error));
           carrier = undefined;
           if (cause.code === 'UNSUPPORTED') this.#begun = undefined;
           if (this.#ended !== undefined || cause.code === 'TUNNEL' || cause.code === 'DENIED') throw cause;
           if (cause.code === 'UNSUPPORTED') break;
           this.#log.warn({ tier: step, reason: cause.message }, 'the helper did not start; logging in again');
-          if (ShellEnded.isBehind(cause)) shellEnded ??= cause;
-          if (AgentReturned.isBehind(cause)) {
-            // It was not there to be tried. The pause is for a platform that says so without end.
-            attempt -= 1;
-            await delay(RETRY_MIN_MS, this.#abort.signal);
-          } else if (attempt >= (shellEnded === undefined ? START_LOGINS : SHELL_ENDED_LOGINS)) throw shellEnded ?? cause;
-          else if (attempt % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(cause.message);
+          if (tries.over !== undefined) throw tries.over;
+          // The pause is for a platform that says so without end.
+          if (AgentReturned.isBehind(cause)) await delay(RETRY_MIN_MS, this.#abort.signal);
+          else if (tries.count % LOGINS_PER_TUNNEL === 0) this.#options.login.reset(cause.message);
         }
       }
       this.#log.info({ tier: step, reason: cause.message }, 'this tier does not run on the device');

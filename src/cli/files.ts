@@ -1,5 +1,5 @@
 import type { Stats } from 'node:fs';
-import { open, stat } from 'node:fs/promises';
+import { open, realpath, stat } from 'node:fs/promises';
 import { dirname } from 'node:path';
 import { Fault } from '../base/errors.js';
 import { systemReason } from '../base/system-error.js';
@@ -38,18 +38,23 @@ export async function readTrusted(path: string, what: string): Promise<string> {
   if (stats.isFile() && (stats.mode & WRITTEN_BY_OTHERS) !== 0) {
     throw new Fault('LOCAL', `${path} (${what}) can be written by other users of this machine, who could let themselves in: run "chmod go-w ${path}".`);
   }
-  const folder = dirname(path);
-  const { mode, uid } = await stat(folder);
-  // Its owner may write it whatever its mode says.
-  for (const [name, owner] of [[`${path} (${what})`, stats.uid], [`${folder}, the folder of ${what},`, uid]] as const) {
-    if (stats.isFile() && owner !== 0 && owner !== process.geteuid?.()) {
-      throw new Fault('LOCAL', `${name} belongs to another user of this machine (${owner}), who could let anybody in: use a file, in a folder, of your own.`);
+  if (!stats.isFile()) return text;
+  checkOwner(`${path} (${what})`, stats.uid);
+  // Of a symbolic link, both.
+  for (const folder of new Set([dirname(path), dirname(await realpath(path))])) {
+    const { mode, uid } = await stat(folder);
+    checkOwner(`${folder}, the folder of ${what},`, uid);
+    if ((mode & WRITTEN_BY_ALL) !== 0 && (mode & STICKY) === 0) {
+      throw new Fault('LOCAL', `${folder}, the folder of ${what}, can be written by everybody, who could put another file there: run "chmod o-w ${folder}".`);
     }
   }
-  if (stats.isFile() && (mode & WRITTEN_BY_ALL) !== 0 && (mode & STICKY) === 0) {
-    throw new Fault('LOCAL', `${folder}, the folder of ${what}, can be written by everybody, who could put another file there: run "chmod o-w ${folder}".`);
-  }
   return text;
+}
+
+/** An owner may write whatever the mode says. */
+function checkOwner(name: string, owner: number): void {
+  if (owner === 0 || owner === process.geteuid?.()) return;
+  throw new Fault('LOCAL', `${name} belongs to another user of this machine (${owner}), who could let anybody in: use a file, in a folder, of your own.`);
 }
 
 async function read(path: string, what: string): Promise<{ text: string; stats: Stats }> {

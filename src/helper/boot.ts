@@ -37,7 +37,7 @@ const RESTRICTED = '/bin/sh: restricted';
 /** Prints the marker with the tools found. */
 const ANSWER = 'printf "@%s%s,@" $w "$f"';
 
-/** Seconds until the boot sh itself ends a login in which no helper has started; the bridge has given up by then. */
+/** Seconds until the boot sh itself ends a login in which no helper has started; the bridge has given up by then, or knows that the device is slow. */
 const WATCH_SECONDS = 20;
 /**
  * Ends the watch: to be a part of what starts a helper. Nothing else has this name.

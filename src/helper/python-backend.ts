@@ -176,7 +176,8 @@ export class PythonBackend implements Backend {
         return;
       }
       if (attempt >= START_TRIES || outcome === 'dead') {
-        if (!first) this.#tryMs = Math.min(2 * this.#tryMs, ATTACH_TRY_MOST_MS);
+        // (What is `dead` made no sound in a time that was enough before.)
+        if (!first && outcome !== 'dead') this.#tryMs = Math.min(2 * this.#tryMs, ATTACH_TRY_MOST_MS);
         throw new Fault('DEVICE_LOST', `The helper on the device did not answer (${String(attempt)} of ${String(START_TRIES)} tries).`);
       }
       this.#log.debug({ attempt, outcome }, 'helper: no answer to the start; trying again');

@@ -144,7 +144,8 @@ export class RawChannel implements Channel {
   }
 
   closeOutput(): void {
-    // Nothing to close: the terminal prints on.
+    // The terminal prints on; but with no input either, the client is done with it, and others may have it.
+    if (this.#ended && !this.#options.pty) this.close();
   }
 
   close(): void {

@@ -25,6 +25,8 @@ export const LOGIN_DEADLINE_MS = 20_000;
 export const RELOGIN_DEADLINE_MS = 3_000;
 /** After connect_response a shell that prints no prompt is asked for a sign with an Enter. */
 export const SILENT_SHELL_MS = 2_000;
+/** A session that was answered late is good for so long: the password may have been changed since. */
+const LATE_MS = 60_000;
 /** Most characters of a peer's words in a log. */
 const WORDS_SHOWN = 200;
 
@@ -69,7 +71,7 @@ export class Login {
   #restart: NodeJS.Timeout | undefined;
   #pending: Pending | undefined;
   /** A session that nobody waits for any more, of an agent that ignores other logins while it has one (C#). */
-  #late: { requestId: string; early: EarlyText } | undefined;
+  #late: { requestId: string; early: EarlyText; at: number } | undefined;
   #carrier: TerminalCarrier | undefined;
   /** The newest session, while nothing says that the device has given it up. */
   #lastId: string | undefined;
@@ -126,7 +128,7 @@ export class Login {
     if (signal.aborted) throw givenUp(signal);
     const late = this.#late;
     this.#drop(new Fault('DEVICE_LOST', 'The session was replaced by a new login.'));
-    if (late !== undefined && this.#own.isOf(late.requestId, credential)) {
+    if (late?.early.isSign === true && performance.now() - late.at < LATE_MS && this.#own.isOf(late.requestId, credential)) {
       this.#password = credential.password;
       this.#inVain = 0;
       this.#refusals.accepted();
@@ -167,10 +169,12 @@ export class Login {
         },
       };
       const onAbort = (): void => {
+        this.#own.expire(requestId);
         pending.fail(givenUp(signal));
       };
       const deadline = setTimeout(() => {
         this.#inVain += 1;
+        this.#own.expire(requestId);
         pending.fail(
           this.#leg.assumed && pending.respondedAt === undefined ? new DeviceAbsent('does not answer at') : new LoginUnanswered((deadlineMs / 1000).toFixed(1)),
         );
@@ -256,7 +260,7 @@ export class Login {
     switch (frame.operation) {
       case 'connect_response':
         if (pending === undefined) {
-          if (this.#carrier === undefined && frame.bare !== true && this.#own.isOurs(frame.requestId)) this.#answeredLate(frame.requestId, frame.data);
+          if (this.#carrier === undefined && frame.bare !== true && this.#own.takeExpired(frame.requestId)) this.#answeredLate(frame.requestId, frame.data);
           else this.#carrier?.deliver(frame.data);
           return;
         }
@@ -291,7 +295,7 @@ export class Login {
 
   #answeredLate(requestId: string, data: Buffer): void {
     this.#agent.answered(false);
-    this.#late = { requestId, early: new EarlyText() };
+    this.#late = { requestId, early: new EarlyText(), at: performance.now() };
     this.#late.early.push(data);
     this.#log.info('a login was answered when its time was over; its session is kept for the next of the same credential');
   }

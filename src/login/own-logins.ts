@@ -16,12 +16,15 @@ export class OwnLogins {
   /** By age, each with a keyed hash of its credential. */
   readonly #known = new Map<string, string>();
 
+  readonly #expired = new Set<string>();
+
   begin(requestId: string, { user, password }: LoginCredential): void {
     this.#newest = requestId;
     this.#known.set(requestId, this.#hash({ user, password }));
     for (const id of this.#known.keys()) {
       if (this.#known.size <= REMEMBERED) break;
       this.#known.delete(id);
+      this.#expired.delete(id);
     }
   }
 
@@ -29,8 +32,14 @@ export class OwnLogins {
     return this.#known.get(requestId) === this.#hash(credential);
   }
 
-  isOurs(requestId: string): boolean {
-    return this.#known.has(requestId);
+  /** It was given up before anybody answered. */
+  expire(requestId: string): void {
+    if (this.#known.has(requestId)) this.#expired.add(requestId);
+  }
+
+  /** Whether that is so. Once: a second answer is a repeated frame. */
+  takeExpired(requestId: string): boolean {
+    return this.#expired.delete(requestId);
   }
 
   isEarlier(requestId: string): boolean {

@@ -24,6 +24,10 @@ export class DeferredDevice {
     device.then((ready) => { this.#ready = ready; }, () => {});
   }
 
+  get isReady(): boolean {
+    return this.#ready !== undefined;
+  }
+
   /** `complete` gives the request where a part of it is still to come (the agent's socket). */
   open(request: OpenRequest, events: ChannelEvents, complete?: Promise<OpenRequest>): Channel {
     if (this.#ready !== undefined && complete === undefined) return this.#ready.open(request, events);

@@ -91,8 +91,10 @@ export const MAX_INFLATED_BYTES = 256 * 1024;
 export const FAREWELL_MS = 300;
 /** How long a closing connection may take to deliver its last bytes. */
 export const LINGER_MS = 5_000;
-/** How long the last bytes for a forwarded connection, or a program, may take after its client closed it. */
+/** How long the last bytes for a forwarded connection may take after its client closed it. */
 export const DELIVERY_MS = 60_000;
+/** The same for a program, which is hung up then: who interrupts a task wants it ended. */
+export const HANG_UP_MS = 10_000;
 /** TCP keepalive after this idle time (sshd: TCPKeepAlive yes). */
 export const TCP_KEEPALIVE_MS = 60_000;
 /** Lines of the log about what clients that were let in are refused, and about strangers, all together: at once, and then a second. */

@@ -104,14 +104,14 @@ export class Pipe {
    * The client is done with a socket. Clients send EOF and CLOSE in one go, or even leave, while their
    * last bytes are still on the way to the device: those are delivered, as sshd does.
    */
-  finish(): void {
+  finish(deliveryMs = DELIVERY_MS): void {
     if (this.#over) return;
     this.eof();
     this.#over = true;
     const device = this.#device;
     if (device === undefined) return;
     device.closeOutput();
-    this.#delivery = setTimeout(() => device.close(), DELIVERY_MS).unref();
+    this.#delivery = setTimeout(() => device.close(), deliveryMs).unref();
   }
 
   /** Whether the client said that it sends no more. */

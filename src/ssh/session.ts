@@ -87,7 +87,8 @@ export class Session implements ChannelHandler {
 
   closed(): void {
     // A client that ended its input and does not wait for what comes of it: the program gets all of it, as under sshd.
-    if (this.#pty === undefined && this.#pipe?.clientEnded === true) this.#pipe.finish();
+    // (What waits for a device that is not there yet is not begun.)
+    if (this.#context.device.isReady && this.#pty === undefined && this.#pipe?.clientEnded === true) this.#pipe.finish(limits.HANG_UP_MS);
     else this.#pipe?.gone();
   }
 

@@ -89,6 +89,26 @@ describe('a client that was let in', () => {
     await until(() => harness.gateway.device.channels.length === 2, 'another one runs');
   });
 
+  it('nor the input of what he has ended and closed', async () => {
+    harness = await startHarness();
+    let come: (device: Device) => void = () => undefined;
+    harness.gateway.deviceReady = new Promise((resolve) => { come = resolve; });
+    const client = await harness.connect();
+    const before = heldBytes();
+    for (let n = 0; n < 200; n += 1) {
+      sendRaw(client, pack({ byte: 90 }, { string: 'session' }, { uint32: n }, { uint32: 0 }, { uint32: 32_768 }));
+      sendRaw(client, pack({ byte: 98 }, { uint32: n }, { string: 'exec' }, { bool: false }, { string: 'cat' }));
+      for (let part = 0; part < 16; part += 1) sendRaw(client, pack({ byte: 94 }, { uint32: n }, { string: Buffer.alloc(32_000, 'x') }));
+      sendRaw(client, pack({ byte: 96 }, { uint32: n }));
+      sendRaw(client, pack({ byte: 97 }, { uint32: n }));
+      if (n % 10 === 0) await new Promise((resolve) => setTimeout(resolve, 20));
+    }
+    await exec(client, 'x');
+    expect(heldBytes() - before).toBeLessThan(32 * MiB);
+    come(harness.gateway.device);
+    await until(() => harness.gateway.device.channels.length === 1, 'the last one runs');
+  });
+
   it('cannot have the names of one large folder kept again and again', () => {
     const handles = new SftpHandles({} as SftpChanges);
     const folder = (count: number): void => {

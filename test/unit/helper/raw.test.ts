@@ -145,6 +145,16 @@ describe('the plain terminal', () => {
     expect(ended).toHaveLength(1);
   });
 
+  it('is free when a client without a terminal wants neither to type nor to read', async () => {
+    const { channel, seen, ended } = await scene(false);
+    channel.closeOutput();
+    expect(ended).toEqual([]);
+    channel.end();
+    channel.closeOutput();
+    expect(seen).toEqual(['opened', 'eof', 'closed: well']);
+    expect(ended).toHaveLength(1);
+  });
+
   it('leaves a client with a terminal alone when its input has ended, as sshd does', async () => {
     const { channel, seen } = await scene();
     channel.end();

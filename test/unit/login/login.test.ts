@@ -155,19 +155,30 @@ describe('a login', () => {
     expect(all.connects()).toBe(2);
   });
 
-  it('is a login of its own where the one that was answered late was another credential’s, or a C agent answered it', async () => {
-    for (const [password, data] of [['guess', 'device:~$ '], [CREDENTIAL.password, undefined]] as const) {
-      const all = up();
-      const opening = all.login.open(CREDENTIAL, false, all.never);
-      void outcome(opening);
-      await turn();
-      await vi.advanceTimersByTimeAsync(LOGIN_DEADLINE_MS);
-      all.answer(data);
-      all.print('device:~$ ');
-      const other = all.login.open({ user: 'pi', password }, false, all.never);
-      expect(await outcome(other)).toBe('pending');
-      expect(all.connects()).toBe(2);
-    }
+  it.each([
+    ['was another credential’s', 'guess', 'device:~$ ', 0],
+    ['was a C agent’s', CREDENTIAL.password, undefined, 0],
+    ['proves nothing', CREDENTIAL.password, '', 0],
+    ['was answered long ago', CREDENTIAL.password, 'device:~$ ', 60_000],
+  ])('is a login of its own where the late answer %s', async (_what, password, data, agoMs) => {
+    const all = up();
+    const opening = all.login.open(CREDENTIAL, false, all.never);
+    void outcome(opening);
+    await turn();
+    await vi.advanceTimersByTimeAsync(LOGIN_DEADLINE_MS);
+    all.answer(data);
+    await vi.advanceTimersByTimeAsync(agoMs);
+    expect(await outcome(all.login.open({ user: 'pi', password }, false, all.never))).toBe('pending');
+    expect(all.connects()).toBe(2);
+  });
+
+  it('is a login of its own where the answer of a session that is over comes again', async () => {
+    const all = up();
+    await loggedIn(all, 'device:~$ ');
+    all.disconnect('408');
+    all.answer('device:~$ ');
+    expect(await outcome(all.login.open(CREDENTIAL, true, all.never))).toBe('pending');
+    expect(all.connects()).toBe(2);
   });
 
   it('is not refused by an agent that is restarted meanwhile, but by one that closes each time', async () => {
