@@ -12,6 +12,7 @@ import type { TierChoice } from './session.js';
 export const LINGER_MS = 60_000;
 /** Default time that a lost session is fought for, and that the helper waits on the device. */
 export const GRACE_MS = 600_000;
+/** Default time after which a terminal of the raw tier in which nothing happens ends. */
 export const RAW_IDLE_MS = 3_600_000;
 
 export interface BridgeOptions {
