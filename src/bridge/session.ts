@@ -1,7 +1,7 @@
 import { Deadline, delay, passed } from '../base/deadline.js';
 import { Fault, toFault } from '../base/errors.js';
 import type { Log } from '../base/log.js';
-import { boot, BOOT_ATTEMPT_MS, NoShell, ShellBusy } from '../helper/boot.js';
+import { boot, NoShell } from '../helper/boot.js';
 import { NO_BOOT } from '../helper/raw-backend.js';
 import type { Carrier } from '../link/carrier.js';
 import { AgentReturned, DeviceAbsent, LoginUnanswered, ServerAbsent } from '../login/faults.js';
@@ -9,10 +9,11 @@ import type { Login } from '../login/login.js';
 import { HelperGone, type Backend } from '../mux/backend.js';
 import type { Device, Tier } from '../mux/device.js';
 import type { Credential } from '../ssh/gateway.js';
+import { BootPatience } from './boot-patience.js';
 import { RepairPace } from './pace.js';
 import { sayAgain } from './say-again.js';
 import { StartTries } from './start-tries.js';
-import { Watchdog } from './watchdog.js';
+import { SHOW_YOURSELF, Watchdog } from './watchdog.js';
 
 export type TierChoice = Tier | 'auto';
 
@@ -30,10 +31,6 @@ export interface SessionOptions {
 const FIRST_LOGIN_MS = 60_000;
 /** From the accepted login to a helper that runs, all tiers and tries together. */
 const START_MS = 120_000;
-/** The boot line of a device that answered it in less than a quarter of this may be that quick again. */
-const REBOOT_ATTEMPT_MS = 2_000;
-/** Each time that was too short is doubled for the next login, up to this: a device may be under load now. */
-const BOOT_ATTEMPT_MOST_MS = 15_000;
 /**
  * Refusals of a credential that worked before, until they are believed: the C agent says the same when
  * the device's SSH server is just not there. Few, because devices lock accounts.
@@ -79,7 +76,7 @@ export class DeviceSession {
   readonly #pace = new RepairPace();
   /** When the first session was lost since a promise was kept: relogins without any are one fight. */
   #lostSince: number | undefined;
-  #bootMs = BOOT_ATTEMPT_MS;
+  readonly #patience = new BootPatience();
   #device!: { promise: Promise<Device>; resolve(device: Device): void; reject(fault: Fault): void };
   readonly counters: SessionCounters = { recoveries: 0, worstRecoveryMs: 0, nudges: 0 };
   /** The session is over for good. */
@@ -204,11 +201,11 @@ export class DeviceSession {
     }
     const began = performance.now();
     const watch = this.#backend === undefined && carrier.manners?.races === true;
-    const booted = await boot(carrier, this.#log, signal, { attemptMs: this.#bootMs, watch }).catch((error: unknown) => {
-      if (error instanceof ShellBusy || error instanceof NoShell) this.#bootMs = Math.min(2 * this.#bootMs, BOOT_ATTEMPT_MOST_MS);
+    const booted = await boot(carrier, this.#log, signal, { attemptMs: this.#patience.ms, watch }).catch((error: unknown) => {
+      this.#patience.failed(error);
       throw error;
     });
-    this.#bootMs = Math.min(BOOT_ATTEMPT_MS, Math.max(REBOOT_ATTEMPT_MS, 4 * (performance.now() - began)));
+    this.#patience.answered(performance.now() - began);
     if (carrier.manners?.polled === true) booted.run(SHOW_YOURSELF);
     this.#begun = { backend, tier };
     await backend.attach(carrier, booted, helper);
@@ -400,6 +397,3 @@ export class DeviceSession {
     await this.#shutdown.catch(() => undefined);
   }
 }
-
-/** A line end every 3 s for a while: an agent that delivers it unasked needs no polling. */
-const SHOW_YOURSELF = '(for i in 1 2 3 4 5 6 7 8 9 10;do sleep 3;echo;done)&';
