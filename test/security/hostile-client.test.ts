@@ -7,11 +7,21 @@ import type { Entry } from '../../src/helper/sh/sftp-paths.js';
 import type { Device } from '../../src/mux/device.js';
 import { readPtyRequest } from '../../src/ssh/pty.js';
 import { pack, WireReader } from '../../src/ssh/wire.js';
+import type { FakeGateway } from '../unit/ssh/fake-device.js';
 import { closed, exec, sendRaw, startHarness, until, type Harness } from '../unit/ssh/harness.js';
 import { heldBytes, MiB } from './memory.js';
 
 let harness: Harness;
 afterEach(() => harness.close());
+
+/** The device is not there until this is called. */
+function keepAway(gateway: FakeGateway): () => void {
+  let come: (device: Device) => void = () => undefined;
+  gateway.deviceReady = new Promise((resolve) => { come = resolve; });
+  return () => {
+    come(gateway.device);
+  };
+}
 
 describe('a client that was let in', () => {
   it('cannot fill the memory with a packet that inflates beyond its bound', async () => {
@@ -69,8 +79,7 @@ describe('a client that was let in', () => {
 
   it('cannot have kept what he asks of a device that is not there, and closes, again and again', async () => {
     harness = await startHarness();
-    let come: (device: Device) => void = () => undefined;
-    harness.gateway.deviceReady = new Promise((resolve) => { come = resolve; });
+    const come = keepAway(harness.gateway);
     const client = await harness.connect();
     const before = heldBytes();
     for (let n = 0; n < 1_000; n += 1) {
@@ -82,7 +91,7 @@ describe('a client that was let in', () => {
     const last = exec(client, 'x');
     await last;
     expect(heldBytes() - before).toBeLessThan(32 * MiB);
-    come(harness.gateway.device);
+    come();
     // What was closed is not begun, and what waits no more counts no more.
     await until(() => harness.gateway.device.channels.length === 1, 'the last one runs');
     await exec(client, 'y');
@@ -91,8 +100,7 @@ describe('a client that was let in', () => {
 
   it('nor the input of what he has ended and closed', async () => {
     harness = await startHarness();
-    let come: (device: Device) => void = () => undefined;
-    harness.gateway.deviceReady = new Promise((resolve) => { come = resolve; });
+    const come = keepAway(harness.gateway);
     const client = await harness.connect();
     const before = heldBytes();
     for (let n = 0; n < 200; n += 1) {
@@ -105,7 +113,7 @@ describe('a client that was let in', () => {
     }
     await exec(client, 'x');
     expect(heldBytes() - before).toBeLessThan(32 * MiB);
-    come(harness.gateway.device);
+    come();
     await until(() => harness.gateway.device.channels.length === 1, 'the last one runs');
   });
 

@@ -1,5 +1,6 @@
 /** A tunnel in memory with a scripted agent at its other end. */
 import { silentLog } from '../../../src/base/log.js';
+import type { Carrier } from '../../../src/link/carrier.js';
 import { Login, type LoginOptions } from '../../../src/login/login.js';
 import type { Frame } from '../../../src/protocol/frames.js';
 import { memoryTunnel, type MemoryPeer } from '../../../src/tunnel/memory.js';
@@ -51,4 +52,20 @@ export function platform(options: Partial<LoginOptions> = {}): Platform {
 /** Lets promises that are settled take effect. */
 export async function turn(): Promise<void> {
   for (let n = 0; n < 10; n += 1) await Promise.resolve();
+}
+
+/** A platform whose device is there. */
+export function up(): Platform {
+  const all = platform();
+  all.peer.open();
+  all.peer.deviceUp();
+  return all;
+}
+
+export async function loggedIn(all: Platform, data?: string): Promise<Carrier> {
+  const opening = all.login.open(CREDENTIAL, false, all.never);
+  await turn();
+  all.answer(data);
+  if (data === undefined || data === '') all.print('device:~$ ');
+  return await opening;
 }
