@@ -1,4 +1,5 @@
 import { Fault } from '../base/errors.js';
+import { unpinned } from '../base/unpinned.js';
 import { HEADER_BYTES, MSG, OPEN_LIMIT_BYTES, PAYLOAD_LIMIT_BYTES } from './wire.js';
 
 export interface Message {
@@ -53,16 +54,11 @@ export class MessageReader {
         }
         const start = at + HEADER_BYTES;
         at = start + length;
-        take({ type, channel: all.readUInt32BE(start - 4), payload: unpinned(all.subarray(start, at), all) });
+        take({ type, channel: all.readUInt32BE(start - 4), payload: unpinned(all.subarray(start, at)) });
       }
       const rest = all.subarray(at);
       this.#chunks = rest.length > 0 ? [rest] : [];
       this.#held = rest.length;
     }
   }
-}
-
-/** A view of a large buffer that may wait long in a queue would keep all of it: small ones are copied. */
-function unpinned(part: Buffer, whole: Buffer): Buffer {
-  return part.length * 2 < whole.length ? Buffer.from(part) : part;
 }
