@@ -4,8 +4,9 @@
  * connected, so that a refusal carries its reason.
  */
 import type { OpenRequest, Refusal } from '../mux/device.js';
-import type { ChannelHandler, SshChannel } from './channel.js';
+import type { SshChannel } from './channel.js';
 import type { DeferredDevice } from './deferred-device.js';
+import { ForwardedSocket } from './forwarded.js';
 import { OPEN_FAILURE } from './messages.js';
 import { Pipe } from './pipe.js';
 
@@ -16,9 +17,7 @@ export interface DirectHooks {
   refuse(reason: number, text: string): void;
 }
 
-export class DirectForward implements ChannelHandler {
-  #pipe: Pipe | undefined;
-
+export class DirectForward extends ForwardedSocket {
   /** Starts connecting. `channel` is not confirmed yet. */
   start(channel: SshChannel, device: DeferredDevice, request: OpenRequest, hooks: DirectHooks): void {
     let answered = false;
@@ -39,37 +38,12 @@ export class DirectForward implements ChannelHandler {
         hooks.refuse(OPEN_FAILURE.CONNECT_FAILED, fault.message);
       },
     });
-    this.#pipe = pipe;
+    this.join(pipe);
     pipe.attach(device.open(request, pipe.events));
-  }
-
-  data(bytes: Buffer): void {
-    this.#pipe?.data(bytes);
-  }
-
-  eof(): void {
-    this.#pipe?.eof();
-  }
-
-  closed(): void {
-    this.#pipe?.finish();
-  }
-
-  lost(): void {
-    if (this.#pipe?.clientEnded === true) this.#pipe.finish();
-    else this.#pipe?.gone();
-  }
-
-  consumed(bytes: number): void {
-    this.#pipe?.consumed(bytes);
-  }
-
-  request(): boolean {
-    return false;
   }
 }
 
-export function openFailure(reason: Refusal): number {
+function openFailure(reason: Refusal): number {
   switch (reason.code) {
     case 'prohibited': return OPEN_FAILURE.PROHIBITED;
     case 'unsupported': return OPEN_FAILURE.PROHIBITED;

@@ -6,6 +6,7 @@
 import type { Channel, ChannelEvents, Listener, ListenRequest } from '../mux/device.js';
 import type { ChannelHandler, SshChannel } from './channel.js';
 import type { DeferredDevice } from './deferred-device.js';
+import { ForwardedSocket } from './forwarded.js';
 import { MAX_HOST_BYTES, MAX_LISTENERS } from './limits.js';
 import { Pipe } from './pipe.js';
 import { listenAddress, permits, type SshPolicy } from './policy.js';
@@ -171,7 +172,7 @@ export class RemoteForwards {
       queueMicrotask(() => device.close());
       return IGNORED;
     }
-    return handler.join(channel, device);
+    return handler.start(channel, device);
   }
 
   #cancel(key: string): boolean {
@@ -189,38 +190,12 @@ export class RemoteForwards {
 }
 
 /** A connection accepted on the device, on its way to the client. */
-class IncomingForward implements ChannelHandler {
-  #pipe: Pipe | undefined;
-
-  join(channel: SshChannel, device: Channel): ChannelEvents {
-    this.#pipe = new Pipe(channel, { opened: () => {}, refused: () => channel.out.close(), failed: () => {} });
-    this.#pipe.attach(device);
-    return this.#pipe.events;
-  }
-
-  data(bytes: Buffer): void {
-    this.#pipe?.data(bytes);
-  }
-
-  eof(): void {
-    this.#pipe?.eof();
-  }
-
-  closed(): void {
-    this.#pipe?.finish();
-  }
-
-  lost(): void {
-    if (this.#pipe?.clientEnded === true) this.#pipe.finish();
-    else this.#pipe?.gone();
-  }
-
-  consumed(bytes: number): void {
-    this.#pipe?.consumed(bytes);
-  }
-
-  request(): boolean {
-    return false;
+class IncomingForward extends ForwardedSocket {
+  start(channel: SshChannel, device: Channel): ChannelEvents {
+    const pipe = new Pipe(channel, { opened: () => {}, refused: () => channel.out.close(), failed: () => {} });
+    this.join(pipe);
+    pipe.attach(device);
+    return pipe.events;
   }
 }
 
