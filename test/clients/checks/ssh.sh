@@ -222,7 +222,8 @@ TERM=xterm-256color expect x.exp
 cat >x.exp <<'X'
 set timeout 20
 log_user 0
-set program {trap "stty size; exit 6" WINCH; echo re""ady; while :; do sleep 0.1; done}
+# stty sets rows and columns one after the other: a size between the two may be seen, and is not the end.
+set program {trap "[ \"\$(stty size)\" = \"44 132\" ] && { stty size; exit 6; }" WINCH; echo re""ady; while :; do sleep 0.1; done}
 spawn -noecho sh -c "stty rows 24 cols 80; exec ssh -tt -F $env(CFG) dev '$program'"
 expect ready
 stty rows 44 cols 132 < $spawn_out(slave,name)
