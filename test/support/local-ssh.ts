@@ -40,6 +40,9 @@ export async function startLocalSsh(extra: Partial<SshServerOptions> = {}): Prom
   const gateway = new LocalGateway({ user: USER, password: PASSWORD });
   const server = await startSshServer({
     listen: { host: '127.0.0.1', port: 0 }, hostKeys, gateway, log: silentLog(), authDelayMs: 10, ...extra,
+  }).catch((error: unknown) => {
+    rmSync(folder, { recursive: true, force: true });
+    throw error;
   });
   writeFileSync(join(folder, 'known_hosts'), `[127.0.0.1]:${server.port} ${server.hostKey.publicKey}\n`);
   const key = join(folder, 'id');

@@ -3,7 +3,8 @@
  * removed with their scope; users left over by a run that was killed are removed by the next one.
  */
 import { randomBytes } from 'node:crypto';
-import { chmod, chown, mkdir, readFile, symlink, writeFile } from 'node:fs/promises';
+import { chmod, chown, lstat, mkdir, readdir, readFile, rm, symlink, writeFile } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
 import { dirname, join } from 'node:path';
 import { run, survivors } from './program.js';
 import type { Scope } from './scope.js';
@@ -74,7 +75,7 @@ export async function busyboxPath(scope: Scope): Promise<string> {
   return dir;
 }
 
-/** Ends a user's processes, then removes the user, its home and mail. */
+/** Ends a user's processes, then removes what they left in the temporary folder, and the user, its home and mail. */
 export async function removeUser(name: string): Promise<void> {
   const line = (await passwdLines()).find((fields) => fields[0] === name);
   if (line === undefined) return;
@@ -90,11 +91,22 @@ export async function removeUser(name: string): Promise<void> {
     }
     return alive.length === 0;
   });
+  await removeTemporaryFiles(uid);
   try {
     await account('userdel', ['-r', '-f', name]);
   } catch (error) {
     // Another run may have removed the same leftover meanwhile.
     if ((await passwdLines()).some((fields) => fields[0] === name)) throw error;
+  }
+}
+
+/** fish keeps a folder there for each user, and a module of Ansible that is killed leaves its own. */
+async function removeTemporaryFiles(uid: number): Promise<void> {
+  for (const name of await readdir(tmpdir())) {
+    const path = join(tmpdir(), name);
+    // Others come and go there meanwhile.
+    const owner = (await lstat(path).catch(() => undefined))?.uid;
+    if (owner === uid) await rm(path, { recursive: true, force: true });
   }
 }
 
